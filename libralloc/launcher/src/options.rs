@@ -1,0 +1,114 @@
+//! The command line: options before PROGRAM are the launcher's, all that follows is the program's.
+
+use crate::refusal::{Refusal, USAGE};
+use std::ffi::OsString;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+Usage: ralloc [OPTIONS] [--] PROGRAM [ARGS...]
+
+Runs PROGRAM with ralloc in place of its libc's malloc.
+
+Options:
+  --stats    print a table of what was allocated on standard error when PROGRAM exits
+  --lib      print the path of the library, for LD_PRELOAD, and exit
+  --help     print this text and exit
+  --version  print the version and exit
+
+Exit status: PROGRAM's own; 127 if there is no such program, 126 if it cannot run on the library,
+125 if the launcher fails, 2 if the options make no sense.";
+
+/// What the user wants.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Request {
+    Help,
+    Version,
+    /// Nothing was asked for.
+    Usage,
+    Library,
+    Run(Options),
+}
+
+/// How to run which program.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) stats: bool,
+    pub(crate) program: OsString,
+    pub(crate) args: Vec<OsString>,
+}
+
+/// Reads a command line, whose first word is the launcher's own name.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request, Refusal> {
+    use lexopt::Arg::{Long, Short, Value};
+
+    let mut parser = lexopt::Parser::from_iter(words);
+    let mut stats = false;
+    while let Some(argument) = parser.next().map_err(senseless)? {
+        match argument {
+            Long("help") | Short('h') => return Ok(Request::Help),
+            Long("version") | Short('V') => return Ok(Request::Version),
+            Long("lib") => return Ok(Request::Library),
+            Long("stats") => stats = true,
+            Value(program) => {
+                let args = parser.raw_args().map_err(senseless)?.collect();
+                return Ok(Request::Run(Options {
+                    stats,
+                    program,
+                    args,
+                }));
+            }
+            unknown => return Err(senseless(unknown.unexpected())),
+        }
+    }
+    Ok(Request::Usage)
+}
+
+fn senseless(error: lexopt::Error) -> Refusal {
+    Refusal::new(USAGE, format!("{error}; try --help"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> Result<Request, Refusal> {
+        parse(["ralloc"].iter().chain(line).map(OsString::from))
+    }
+
+    fn run(stats: bool, program: &str, args: &[&str]) -> Request {
+        let args = args.iter().map(OsString::from).collect();
+        Request::Run(Options {
+            stats,
+            program: program.into(),
+            args,
+        })
+    }
+
+    #[test]
+    fn options_behind_the_program_are_its_own() {
+        assert_eq!(
+            parsed(&["ls", "--stats", "--"]).unwrap(),
+            run(false, "ls", &["--stats", "--"])
+        );
+    }
+
+    #[test]
+    fn two_dashes_end_the_options() {
+        assert_eq!(
+            parsed(&["--stats", "--", "--lib", "x"]).unwrap(),
+            run(true, "--lib", &["x"])
+        );
+    }
+
+    #[test]
+    fn nothing_is_a_question() {
+        assert_eq!(parsed(&[]).unwrap(), Request::Usage);
+        assert_eq!(parsed(&["--stats"]).unwrap(), Request::Usage);
+    }
+
+    #[test]
+    fn an_unknown_option_is_refused() {
+        assert_eq!(parsed(&["--statistics", "ls"]).unwrap_err().status, USAGE);
+        assert_eq!(parsed(&["--stats=no", "ls"]).unwrap_err().status, USAGE);
+    }
+}
