@@ -1,0 +1,40 @@
+// Who owns which bytes: one bit per 8 bytes of the address space, in a mapping that is only
+// touched where blocks are. Two blocks that overlap claim the same bit, whoever allocated them,
+// in whichever thread: `claim` sees it exactly, and costs one atomic per 512 bytes.
+#pragma once
+#include "common.h"
+
+#define ADDRESS_BITS 47
+#define GRAIN 8
+
+static _Atomic(uint64_t) *territory;
+
+UNUSED void territory_open(void) {
+    size_t bytes = ((size_t)1 << ADDRESS_BITS) / GRAIN / 8;
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(map != MAP_FAILED, "mmap of the territory: %s", strerror(errno));
+    territory = map;
+}
+
+/// Applies one change to all bits of a block; a bit that already is as it should become is a fault.
+static inline bool survey(const void *block, size_t n, bool take) {
+    uintptr_t bit = (uintptr_t)block / GRAIN;
+    uintptr_t end = ((uintptr_t)block + (n ? n : 1) + GRAIN - 1) / GRAIN;
+    if ((uintptr_t)block + n >= (uintptr_t)1 << ADDRESS_BITS) return false;
+    while (bit < end) {
+        unsigned low = bit % 64;
+        size_t count = end - bit < 64 - low ? end - bit : 64 - low;
+        uint64_t mask = (count == 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1) << low;
+        // Relaxed: only the bits themselves matter; a block changes hands by other means.
+        uint64_t old = take ? atomic_fetch_or_explicit(&territory[bit / 64], mask, memory_order_relaxed)
+                            : atomic_fetch_and_explicit(&territory[bit / 64], ~mask, memory_order_relaxed);
+        if ((old & mask) != (take ? 0 : mask)) return false;
+        bit += count;
+    }
+    return true;
+}
+
+/// After an allocation: nobody else has a byte of it. Before a free: all of it is still ours.
+#define CLAIM(p, n) CHECK(survey(p, n, true), "%p + %zu overlaps a living block", (void *)(p), (size_t)(n))
+#define DISCLAIM(p, n) CHECK(survey(p, n, false), "%p + %zu was not all ours", (void *)(p), (size_t)(n))
