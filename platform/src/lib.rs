@@ -24,7 +24,7 @@ mod thread_block;
 #[cfg(target_os = "linux")]
 pub use linux::Linux as System;
 #[cfg(target_os = "linux")]
-pub use linux::{ENOMEM, EINVAL, set_errno};
+pub use linux::{EINVAL, ENOMEM, set_errno};
 #[cfg(target_os = "linux")]
 pub use thread_block::StaticBlock;
 
@@ -177,4 +177,20 @@ pub unsafe trait ThreadBlock {
     ///
     /// `index < THREAD_WORDS`.
     unsafe fn set(index: usize, word: usize);
+
+    /// [`get`](ThreadBlock::get) with an index known to the compiler, which then takes no register.
+    #[inline(always)]
+    fn get_fixed<const INDEX: usize>() -> usize {
+        const { assert!(INDEX < THREAD_WORDS) };
+        // SAFETY: the index is within the block, as just asserted.
+        unsafe { Self::get(INDEX) }
+    }
+
+    /// [`set`](ThreadBlock::set) with an index known to the compiler, which then takes no register.
+    #[inline(always)]
+    fn set_fixed<const INDEX: usize>(word: usize) {
+        const { assert!(INDEX < THREAD_WORDS) };
+        // SAFETY: the index is within the block, as just asserted.
+        unsafe { Self::set(INDEX, word) };
+    }
 }

@@ -1,0 +1,479 @@
+//! Linux, by way of raw system calls.
+//!
+//! `rustix` makes the calls without a C library, so that none touches `errno`. What only the C library knows
+//! (thread keys, fork handlers, the start-up vector, where `errno` is) is asked of it by functions that return
+//! their error or have none.
+
+use crate::{Hooks, Platform};
+use core::{
+    cell::UnsafeCell,
+    ffi::c_void,
+    ptr::{self, NonNull},
+    sync::atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+};
+use rustix::{
+    fd::BorrowedFd,
+    io::Errno,
+    mm::{self, MapFlags, MremapFlags, ProtFlags},
+    rand::GetRandomFlags,
+};
+
+/// `errno` for "no memory": what `malloc` leaves there when it returns null.
+pub const ENOMEM: i32 = libc::ENOMEM;
+/// `errno` for "no such alignment": what `posix_memalign` returns.
+pub const EINVAL: i32 = libc::EINVAL;
+
+/// Set this thread's `errno`. The platform itself never does.
+pub fn set_errno(code: i32) {
+    // SAFETY: the C library says where this thread's `errno` is; it is there as long as the thread.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above, and nobody holds a reference to it.
+    unsafe { *errno = code };
+}
+
+/// From this alignment on, mappings are packed against each other, from the top downwards.
+const PACKED_ALIGN: usize = 1 << 20;
+
+/// The lowest packed mapping, or 0. The next one is tried right below: the kernel merges neighbours into one
+/// region, and finding an aligned place costs one system call instead of three.
+///
+/// A hint: whatever it holds, a mapping never replaces another. Hence Relaxed everywhere, nothing is published.
+static CURSOR: AtomicUsize = AtomicUsize::new(0);
+
+/// The Linux kernel, and the C library the process runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Linux;
+
+// SAFETY: the kernel never hands out a mapped range unless told to replace it. Only `relocate` tells it so, and
+// it replaces a mapping that it has just made. Anonymous memory reads zero.
+unsafe impl Platform for Linux {
+    fn page_size(&self) -> usize {
+        static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
+        // Relaxed: who does not see the number asks for it, and gets the same.
+        let known = PAGE_SIZE.load(Relaxed);
+        if known != 0 {
+            return known;
+        }
+        let size = start_up_value(libc::AT_PAGESZ).unwrap_or(4096);
+        PAGE_SIZE.store(size, Relaxed);
+        size
+    }
+
+    fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        self.place(size, align, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
+        let page = self.page_size();
+        let last_page: *mut c_void = end.as_ptr().wrapping_sub(page).cast();
+        let Some(new_size) = page.checked_add(additional) else {
+            return false;
+        };
+        // Growing the last page in place is what `MAP_FIXED_NOREPLACE` at `end` would be, but it needs no such
+        // flag of the kernel, and the mapping stays one region, which `relocate` can move.
+        //
+        // SAFETY: without leave to move, the call adds free pages behind the mapping or does nothing.
+        unsafe { mm::mremap(last_page, page, new_size, MremapFlags::empty()) }.is_ok()
+    }
+
+    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
+        // SAFETY: the range is ours and out of use, by the caller's promise.
+        let done = unsafe { unmap_raw(base.addr().get(), size) };
+        if done {
+            raise_cursor(base.addr().get(), size);
+        }
+        done
+    }
+
+    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
+        // SAFETY: the range is ours and nobody needs its contents, by the caller's promise.
+        unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) }.is_ok()
+    }
+
+    unsafe fn relocate(
+        &self,
+        old: NonNull<u8>,
+        old_size: usize,
+        new_size: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
+        // The kernel has no "move, but replace nothing": hold the place first, then move onto it. What is held
+        // has no access rights, so it counts against no limit on memory.
+        let place = self.place(new_size, align, ProtFlags::empty())?;
+        let kept = old_size.min(new_size);
+        // SAFETY: the first `kept` bytes are the caller's alone; the place is ours alone. When shrinking, the
+        // tail stays behind, because the kernel would drop it first and might then still refuse the move.
+        let moved = unsafe { move_onto(old, kept, new_size, place) };
+        if !moved {
+            release_place(place, new_size);
+            return None;
+        }
+        if old_size > kept {
+            let tail = old.addr().get() + kept;
+            // SAFETY: the tail is the caller's alone, who gave it up. If the kernel cannot split a region now,
+            // the addresses are lost, and with them at most the frames of the tail.
+            let _ = unsafe { unmap_raw(tail, old_size - kept) };
+        }
+        raise_cursor(old.addr().get(), old_size);
+        Some(place)
+    }
+
+    unsafe fn program_break(&self, to: Option<usize>) -> usize {
+        let address: *mut c_void = ptr::without_provenance_mut(to.unwrap_or(0));
+        // SAFETY: moving the break harms nobody, by the caller's promise; 0 moves nothing. The system call
+        // returns the break and no error, so the C library's wrapper leaves `errno` alone.
+        let now = unsafe { libc::syscall(libc::SYS_brk, address) };
+        now.cast_unsigned() as usize
+    }
+
+    fn arm_thread_exit(&self) -> bool {
+        // Acquire: pairs with the Release in `install`; makes the hooks visible to the exit of this thread.
+        let Some(key) = decode_key(THREAD_EXIT_KEY.load(Acquire)) else {
+            return false;
+        };
+        ExitState::of_this_thread(key).arm(key)
+    }
+
+    fn install(&self, hooks: Hooks) {
+        if INSTALLING.swap(true, Relaxed) {
+            return; // Against the contract, and two writers of `HOOKS` would be a race.
+        }
+        // SAFETY: this is the only writer, ever, and readers come after the Release below.
+        unsafe { *HOOKS.0.get() = Some(hooks) };
+        // SAFETY: three plain functions that stay where they are. An error means that the C library had no
+        // memory for three pointers; then fork goes unannounced.
+        let _ = unsafe {
+            libc::pthread_atfork(Some(fork_prepare), Some(fork_parent), Some(fork_child))
+        };
+        let mut key = 0;
+        // SAFETY: the key is written before it is read, and the destructor is a plain function.
+        if unsafe { libc::pthread_key_create(&raw mut key, Some(thread_exit)) } == 0 {
+            // Release: pairs with the Acquire in `arm_thread_exit`; publishes `HOOKS`.
+            THREAD_EXIT_KEY.store(encode_key(key), Release);
+        }
+    }
+
+    fn entropy(&self) -> usize {
+        let mut bytes = [0; size_of::<usize>()];
+        // Non-blocking: early in the start of a machine the kernel has nothing to give yet.
+        match rustix::rand::getrandom(&mut bytes[..], GetRandomFlags::NONBLOCK) {
+            Ok(length) if length == bytes.len() => usize::from_ne_bytes(bytes),
+            _ => makeshift_entropy(),
+        }
+    }
+
+    fn write_stderr(&self, mut text: &[u8]) {
+        // SAFETY: if the program has closed or reused the descriptor, the write fails or goes where the
+        // program's own messages go; memory is not at stake.
+        let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+        while !text.is_empty() {
+            match rustix::io::write(stderr, text) {
+                Ok(0) => return,
+                Ok(written) => text = text.get(written..).unwrap_or(&[]),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn yield_now(&self) {
+        rustix::thread::sched_yield();
+    }
+
+    fn abort(&self) -> ! {
+        set_signal_mask_for_abort();
+        // Once with the program's own handler, if it has one: crash reporters live there. If it returns, or
+        // the signal is ignored, once more with the default, which a parent sees as death by SIGABRT.
+        raise_abort();
+        set_default_for_abort();
+        raise_abort();
+        // SAFETY: ends the process without running anything of it.
+        unsafe { libc::_exit(127) }
+    }
+}
+
+impl Linux {
+    /// Find an aligned place for `size` bytes and map it with these access rights.
+    fn place(&self, size: usize, align: usize, rights: ProtFlags) -> Option<NonNull<u8>> {
+        let page = self.page_size();
+        if align <= page {
+            return map_raw(0, size, rights, MapFlags::empty());
+        }
+        if align < PACKED_ALIGN {
+            return map_and_trim(size, align, page, rights);
+        }
+        map_below_cursor(size, align, rights).or_else(|| {
+            let base = map_and_trim(size, align, page, rights)?;
+            CURSOR.store(base.addr().get(), Relaxed);
+            Some(base)
+        })
+    }
+}
+
+/// One system call: anonymous private memory, at `address` if the flags say so, anywhere if it is 0.
+fn map_raw(address: usize, size: usize, rights: ProtFlags, flags: MapFlags) -> Option<NonNull<u8>> {
+    let flags = flags | MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY: the flags never include a plain `MAP_FIXED`, so the call replaces nothing.
+    let base =
+        unsafe { mm::mmap_anonymous(ptr::without_provenance_mut(address), size, rights, flags) };
+    NonNull::new(base.ok()?.cast())
+}
+
+/// # Safety
+///
+/// The range is ours, in whole OS pages, and out of use.
+unsafe fn unmap_raw(base: usize, size: usize) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { mm::munmap(ptr::with_exposed_provenance_mut(base), size) }.is_ok()
+}
+
+/// Map exactly at `address`, or not at all.
+fn map_exactly(address: usize, size: usize, rights: ProtFlags) -> Option<NonNull<u8>> {
+    let base = map_raw(address, size, rights, MapFlags::FIXED_NOREPLACE)?;
+    if base.addr().get() == address {
+        return Some(base);
+    }
+    // A kernel older than 4.17 takes the address as a hint.
+    //
+    // SAFETY: mapped by the line above, known to nobody.
+    unsafe { unmap_raw(base.addr().get(), size) };
+    None
+}
+
+/// Map at the highest aligned address at which `size` bytes end at the cursor or below.
+fn map_below_cursor(size: usize, align: usize, rights: ProtFlags) -> Option<NonNull<u8>> {
+    let below = |cursor: usize| {
+        let address = cursor.checked_sub(size)? & !(align - 1);
+        (address != 0).then_some(address)
+    };
+    // Claimed before it is mapped, so that two threads try two places.
+    let cursor = CURSOR.fetch_update(Relaxed, Relaxed, below).ok()?;
+    map_exactly(below(cursor)?, size, rights)
+}
+
+/// Map so much that an aligned range must lie within, and give the rest back.
+fn map_and_trim(size: usize, align: usize, page: usize, rights: ProtFlags) -> Option<NonNull<u8>> {
+    let total = size.checked_add(align - page)?;
+    let whole = map_raw(0, total, rights, MapFlags::empty())?;
+    let head = whole.align_offset(align);
+    let base = whole.addr().get() + head;
+    let tail = total - size - head;
+    // SAFETY: what is unmapped here was mapped three lines above and is known to nobody.
+    let trim = |at: usize, length: usize| length == 0 || unsafe { unmap_raw(at, length) };
+    if !trim(whole.addr().get(), head) {
+        trim(whole.addr().get(), total);
+        return None;
+    }
+    if !trim(base + size, tail) {
+        trim(base, size + tail);
+        return None;
+    }
+    NonNull::new(whole.as_ptr().wrapping_add(head))
+}
+
+/// The range has become a hole: if it was the lowest of the packed ones, the next goes there.
+fn raise_cursor(base: usize, size: usize) {
+    // A failure means that the lowest is another one, or has just become so.
+    let _ = CURSOR.compare_exchange(base, base + size, Relaxed, Relaxed);
+}
+
+/// Move the pages of `[old, old + old_size)` to `place`, where `new_size` bytes are held for them.
+///
+/// # Safety
+///
+/// Nobody uses the old range but the caller; `place` is a mapping that nobody knows.
+unsafe fn move_onto(
+    old: NonNull<u8>,
+    old_size: usize,
+    new_size: usize,
+    place: NonNull<u8>,
+) -> bool {
+    // SAFETY: both ranges are the caller's alone, by its promise.
+    let moved = unsafe {
+        mm::mremap_fixed(
+            old.as_ptr().cast(),
+            old_size,
+            new_size,
+            MremapFlags::MAYMOVE,
+            place.as_ptr().cast(),
+        )
+    };
+    moved.is_ok()
+}
+
+/// After a refused move, give the place back, if it is still ours.
+///
+/// Depending on the reason and on its version the kernel has already made the place a hole, in which another
+/// thread may by now have mapped something. So the place is unmapped only after it has been mapped again without
+/// replacing anything. If that fails, either nothing had been unmapped, or somebody was that quick: then
+/// addresses are left behind, without access rights and without frames.
+fn release_place(place: NonNull<u8>, size: usize) {
+    if let Some(hole) = map_exactly(place.addr().get(), size, ProtFlags::empty()) {
+        // SAFETY: mapped by the line above, known to nobody.
+        unsafe { unmap_raw(hole.addr().get(), size) };
+    }
+}
+
+/// The hooks, from `install` to the end of the process.
+struct Installed(UnsafeCell<Option<Hooks>>);
+
+// SAFETY: written once, in `install`, before anything that leads to a reader is set up.
+unsafe impl Sync for Installed {}
+
+static HOOKS: Installed = Installed(UnsafeCell::new(None));
+/// Somebody has called `install`.
+static INSTALLING: AtomicBool = AtomicBool::new(false);
+/// The key whose destructor is the thread-exit hook, by [`encode_key`]; 0 before there is one.
+static THREAD_EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
+
+fn encode_key(key: libc::pthread_key_t) -> usize {
+    key as usize + 1
+}
+
+fn decode_key(word: usize) -> Option<libc::pthread_key_t> {
+    Some(word.checked_sub(1)? as libc::pthread_key_t)
+}
+
+/// The hooks, once there are any.
+fn hooks() -> Option<Hooks> {
+    // SAFETY: readers are the fork handlers and the key's destructor, which `install` set up after writing.
+    unsafe { *HOOKS.0.get() }
+}
+
+/// What the thread's value of the key says: `(round + 1) * 2 + armed`, or 0 before the thread was ever armed.
+///
+/// The C library sets the value to null before each call of the destructor, so the value carries the number of
+/// the next round through the call, and the flag says whether the hook asked for that round.
+#[derive(Clone, Copy)]
+struct ExitState {
+    next_round: usize,
+    armed: bool,
+}
+
+impl ExitState {
+    fn of_this_thread(key: libc::pthread_key_t) -> Self {
+        // SAFETY: the key was created and is never deleted.
+        Self::from_value(unsafe { libc::pthread_getspecific(key) })
+    }
+
+    fn from_value(value: *mut c_void) -> Self {
+        let word = value.addr();
+        Self {
+            next_round: (word >> 1).saturating_sub(1),
+            armed: word & 1 == 1,
+        }
+    }
+
+    fn arm(self, key: libc::pthread_key_t) -> bool {
+        if self.next_round > Hooks::LAST_ROUND {
+            return false; // This is the last round.
+        }
+        self.armed
+            || Self {
+                armed: true,
+                ..self
+            }
+            .store(key)
+    }
+
+    fn store(self, key: libc::pthread_key_t) -> bool {
+        let word = (self.next_round + 1) << 1 | usize::from(self.armed);
+        // SAFETY: the key was created and is never deleted; its value is a number to everybody.
+        unsafe { libc::pthread_setspecific(key, ptr::without_provenance(word)) == 0 }
+    }
+}
+
+/// The key's destructor: one round of the exit of an armed thread.
+unsafe extern "C" fn thread_exit(value: *mut c_void) {
+    let round = ExitState::from_value(value).next_round;
+    // Acquire: pairs with the Release in `install`.
+    let (Some(key), Some(hooks)) = (decode_key(THREAD_EXIT_KEY.load(Acquire)), hooks()) else {
+        return;
+    };
+    ExitState {
+        next_round: round + 1,
+        armed: false,
+    }
+    .store(key);
+    (hooks.thread_exit)(round);
+    if !ExitState::of_this_thread(key).armed {
+        // SAFETY: the key was created and is never deleted; null means: no further round.
+        unsafe { libc::pthread_setspecific(key, ptr::null()) };
+    }
+}
+
+unsafe extern "C" fn fork_prepare() {
+    if let Some(hooks) = hooks() {
+        (hooks.fork_prepare)();
+    }
+}
+
+unsafe extern "C" fn fork_parent() {
+    if let Some(hooks) = hooks() {
+        (hooks.fork_parent)();
+    }
+}
+
+unsafe extern "C" fn fork_child() {
+    if let Some(hooks) = hooks() {
+        (hooks.fork_child)();
+    }
+}
+
+/// An entry of the vector with which the kernel starts a program.
+fn start_up_value(entry: libc::c_ulong) -> Option<usize> {
+    // SAFETY: reads a table that is complete before the program runs. It sets `errno` for entries that are not
+    // there; the two that this module asks for always are.
+    let value = unsafe { libc::getauxval(entry) };
+    (value != 0).then_some(value as usize)
+}
+
+/// The best that can be had without the kernel's generator: the 16 random bytes that each program is started
+/// with, the places where the loader put things, and a count, stirred.
+fn makeshift_entropy() -> usize {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let call = CALLS.fetch_add(1, Relaxed);
+    let mut word = stir(ptr::from_ref(&call).addr() ^ stir(ptr::from_ref(&CALLS).addr()));
+    if let Some(random) = start_up_value(libc::AT_RANDOM) {
+        let bytes: *const [usize; 2] = ptr::with_exposed_provenance(random);
+        // SAFETY: the kernel put 16 bytes there, at any alignment, for the life of the process; on a 32-bit
+        // machine two words are the first half.
+        let [low, high] = unsafe { bytes.read_unaligned() };
+        word = stir(word ^ stir(low) ^ stir(!high));
+    }
+    stir(word.wrapping_add(call))
+}
+
+/// A bijection that spreads each bit over all (the finaliser of SplitMix64).
+fn stir(word: usize) -> usize {
+    let mut bits = (word as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (bits ^ bits >> 31) as usize
+}
+
+/// Let SIGABRT through to this thread.
+fn set_signal_mask_for_abort() {
+    let mut set = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: fills the set.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set was filled by the line above.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGABRT) };
+    // SAFETY: the set was filled above; no old set is asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut()) };
+}
+
+/// Take away the program's handler of SIGABRT, or its wish to ignore it.
+fn set_default_for_abort() {
+    // SAFETY: sets a disposition that runs no code of the program.
+    unsafe { libc::signal(libc::SIGABRT, libc::SIG_DFL) };
+}
+
+/// Send SIGABRT to this thread. Returns if the signal did not end the process.
+fn raise_abort() {
+    // SAFETY: sends a signal; the program's handler, if any, is the program's business.
+    unsafe { libc::raise(libc::SIGABRT) };
+}

@@ -1,0 +1,125 @@
+//! The machine words of a thread, in static thread-local storage.
+//!
+//! A thread-local of stable Rust is either a lazily made object with a destructor or a call of
+//! `__tls_get_addr`; an allocator can afford neither. So the block is defined in assembler, in `.tbss`, and
+//! reached in assembler, by the *initial-exec* model: the block has a constant distance from the thread
+//! pointer, which the dynamic linker has put into one word of the global offset table. An executable that is
+//! linked statically has the distance as a constant instead: the linker sees to it.
+//!
+//! ```text
+//!   get(i) = [thread pointer + GOT[block] + i * word]        2 loads and no call, on x86-64
+//! ```
+//!
+//! With the feature `local-exec` the table is not asked at all; that links into executables only.
+//!
+//! # Why the assembler is sound
+//!
+//! Three kinds of blocks, three sets of options:
+//!
+//! - *distance*: `pure, nomem`. The word of the table is written before any code of this object runs and never
+//!   again, and it is the same for all threads. The compiler may merge, hoist and drop it freely.
+//! - *load*: `pure, readonly`. Its result depends on its inputs and on memory. Two loads of one word may become
+//!   one when nothing in between can write memory; a *store* below can, a call of an unknown function can, so
+//!   a `get` after a `set` sees the stored value. The thread pointer is read inside the load, never kept: code
+//!   that a context switch moves to another thread finds the block of that thread.
+//! - *store*: no option about memory. It counts as a write to all memory: the compiler keeps it, keeps the
+//!   order of two of them, and moves no other access to memory across it.
+//!
+//! This file is the only place where the project asks for which processor it is built; a leaf file says how
+//! its processor does the three.
+
+use crate::{THREAD_WORDS, ThreadBlock};
+
+/// The name of the block. The version is in it so that two releases in one static link do not share a block;
+/// the symbol is hidden, so two shared objects cannot.
+macro_rules! symbol {
+    () => {
+        concat!(
+            "ralloc_thread_block_",
+            env!("CARGO_PKG_VERSION_MAJOR"),
+            "_",
+            env!("CARGO_PKG_VERSION_MINOR"),
+            "_",
+            env!("CARGO_PKG_VERSION_PATCH")
+        )
+    };
+}
+
+#[cfg(all(
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    not(feature = "local-exec")
+))]
+#[path = "thread_block/x86_64.rs"]
+mod leaf;
+#[cfg(all(
+    target_arch = "x86_64",
+    target_pointer_width = "64",
+    feature = "local-exec"
+))]
+#[path = "thread_block/x86_64_local_exec.rs"]
+mod leaf;
+#[cfg(all(target_arch = "aarch64", target_pointer_width = "64"))]
+#[path = "thread_block/aarch64.rs"]
+mod leaf;
+#[cfg(target_arch = "riscv64")]
+#[path = "thread_block/riscv64.rs"]
+mod leaf;
+
+/// The distance between two words of a block, in bytes.
+const WORD: usize = size_of::<usize>();
+
+const _: () = assert!(
+    THREAD_WORDS * WORD <= 1024,
+    "surplus TLS of a loaded object is scarce"
+);
+
+core::arch::global_asm!(
+    concat!(".pushsection .tbss.", symbol!(), ",\"awT\",%nobits"),
+    concat!(".globl ", symbol!()),
+    concat!(".hidden ", symbol!()),
+    concat!(".type ", symbol!(), ",%object"),
+    concat!(".size ", symbol!(), ",{size}"),
+    ".p2align 6", // A cache line: the block shares none with the thread-locals of others.
+    concat!(symbol!(), ":"),
+    ".zero {size}",
+    ".popsection",
+    size = const THREAD_WORDS * WORD,
+);
+
+/// [`THREAD_WORDS`] words of static thread-local storage, all zero when the thread starts, gone with it.
+///
+/// They are there as soon as the C library has given the thread its storage, and until the thread's last
+/// instruction: exit hooks and the C library's own last frees find them as they were left.
+#[derive(Clone, Copy, Debug)]
+pub struct StaticBlock;
+
+// SAFETY: every thread has a copy of its own of a symbol in `.tbss`, zero at first; the leaf's load and store
+// address the word asked for in the copy of the running thread, and nobody else knows the symbol.
+unsafe impl ThreadBlock for StaticBlock {
+    #[inline(always)]
+    unsafe fn get(index: usize) -> usize {
+        // SAFETY: the index is within the block, by the caller's promise.
+        unsafe { leaf::get(index) }
+    }
+
+    #[inline(always)]
+    unsafe fn set(index: usize, word: usize) {
+        // SAFETY: the index is within the block, by the caller's promise.
+        unsafe { leaf::set(index, word) };
+    }
+
+    #[inline(always)]
+    fn get_fixed<const INDEX: usize>() -> usize {
+        const { assert!(INDEX < THREAD_WORDS) };
+        // SAFETY: the index is within the block, as just asserted.
+        unsafe { leaf::get_fixed::<INDEX>() }
+    }
+
+    #[inline(always)]
+    fn set_fixed<const INDEX: usize>(word: usize) {
+        const { assert!(INDEX < THREAD_WORDS) };
+        // SAFETY: the index is within the block, as just asserted.
+        unsafe { leaf::set_fixed::<INDEX>(word) };
+    }
+}

@@ -1,0 +1,115 @@
+//! riscv64: the thread pointer is `tp`; the distance comes from the global offset table, or is a constant.
+//!
+//! Which options are sound, and why: see the parent.
+
+use super::WORD;
+use core::arch::asm;
+
+/// How far the block is from the thread pointer, in bytes: the same for all threads.
+#[cfg(not(feature = "local-exec"))]
+#[inline(always)]
+fn distance() -> usize {
+    let distance;
+    // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
+    unsafe {
+        asm!(
+            concat!("la.tls.ie {distance}, ", symbol!()),
+            distance = out(reg) distance,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    distance
+}
+
+/// How far the block is from the thread pointer, in bytes: a constant of the executable.
+#[cfg(feature = "local-exec")]
+#[inline(always)]
+fn distance() -> usize {
+    let distance;
+    // SAFETY: computes a constant.
+    unsafe {
+        asm!(
+            concat!("lui {distance}, %tprel_hi(", symbol!(), ")"),
+            concat!("addi {distance}, {distance}, %tprel_lo(", symbol!(), ")"),
+            distance = out(reg) distance,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    distance
+}
+
+/// # Safety
+///
+/// The index is within the block.
+#[inline(always)]
+pub(super) unsafe fn get(index: usize) -> usize {
+    let word;
+    // SAFETY: reads a word of this thread's block, by the caller's promise.
+    unsafe {
+        asm!(
+            "add {word}, tp, {offset}",
+            "ld {word}, 0({word})",
+            offset = in(reg) distance().wrapping_add(index * WORD),
+            word = out(reg) word,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    word
+}
+
+/// # Safety
+///
+/// The index is within the block.
+#[inline(always)]
+pub(super) unsafe fn set(index: usize, word: usize) {
+    // SAFETY: writes a word of this thread's block, by the caller's promise.
+    unsafe {
+        asm!(
+            "add {block}, tp, {offset}",
+            "sd {word}, 0({block})",
+            block = out(reg) _,
+            offset = in(reg) distance().wrapping_add(index * WORD),
+            word = in(reg) word,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// # Safety
+///
+/// The index is within the block.
+#[inline(always)]
+pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
+    let word;
+    // SAFETY: reads a word of this thread's block, by the caller's promise.
+    unsafe {
+        asm!(
+            "add {word}, tp, {distance}",
+            "ld {word}, {offset}({word})",
+            distance = in(reg) distance(),
+            word = out(reg) word,
+            offset = const INDEX * WORD,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    word
+}
+
+/// # Safety
+///
+/// The index is within the block.
+#[inline(always)]
+pub(super) unsafe fn set_fixed<const INDEX: usize>(word: usize) {
+    // SAFETY: writes a word of this thread's block, by the caller's promise.
+    unsafe {
+        asm!(
+            "add {block}, tp, {distance}",
+            "sd {word}, {offset}({block})",
+            block = out(reg) _,
+            distance = in(reg) distance(),
+            word = in(reg) word,
+            offset = const INDEX * WORD,
+            options(nostack, preserves_flags),
+        );
+    }
+}
