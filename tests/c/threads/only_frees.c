@@ -1,0 +1,45 @@
+// 1,000 threads whose only calls are frees of blocks that the main thread made: they never need a
+// heap of their own, and what they freed must not die with them. Half of them do it in a destructor
+// of their thread-specific data, when the library may already have taken leave of the thread.
+#include "../common.h"
+
+#define THREADS 1000
+#define BLOCKS 2000
+
+static pthread_key_t key;
+static struct set { void *block[BLOCKS]; bool in_destructor; } sets[2];
+
+static void release(void *argument) {
+    struct set *set = argument;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        CHECK(painted(set->block[i], 64 + i % 7 * 64, i), "block %zu", i);
+        free(set->block[i]);
+    }
+}
+static void *thread(void *argument) {
+    struct set *set = argument;
+    if (set->in_destructor) pthread_setspecific(key, set);
+    else release(set);
+    return NULL;
+}
+
+int main(void) {
+    CHECK(pthread_key_create(&key, release) == 0, "pthread_key_create");
+    size_t early = 0;
+    for (size_t t = 0; t < THREADS; t += 2) {
+        for (size_t k = 0; k < 2; k++) {
+            sets[k].in_destructor = k;
+            for (size_t i = 0; i < BLOCKS; i++) {
+                size_t n = 64 + i % 7 * 64;
+                sets[k].block[i] = malloc(n);
+                CHECK(sets[k].block[i], "malloc(%zu)", n);
+                paint(sets[k].block[i], n, i);
+            }
+        }
+        pthread_t a = start_thread(thread, &sets[0]), b = start_thread(thread, &sets[1]);
+        join_thread(a);
+        join_thread(b);
+        if (t == 20) early = resident();
+    }
+    CHECK(growth(early, resident()) < 4 * MIB, "grew by %.1f MiB", in_mib(growth(early, resident())));
+}
