@@ -9,14 +9,14 @@
 //! except through the plain function pointers it was handed.
 #![no_std]
 
-#[cfg(any(test, feature = "sim"))]
+#[cfg(all(target_os = "linux", any(test, feature = "sim")))]
 extern crate std;
 
 use core::ptr::NonNull;
 
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(all(target_os = "linux", any(test, feature = "sim")))]
 pub mod sim;
 #[cfg(target_os = "linux")]
 mod thread_block;
