@@ -1,0 +1,493 @@
+//! READ SECOND. The four verbs: allocate, free, reallocate, and ask for the usable size.
+//!
+//! Each verb is a hit path that can be read in ten seconds, and a miss that is another function.
+
+use core::ptr::{self, NonNull};
+
+use ralloc_platform::Platform;
+
+use crate::{
+    block::Block,
+    chunk::{Chunk, Owner},
+    config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
+    fatal::{INVALID_FREE, fatal},
+    heap::{Heap, Refill},
+    page::Page,
+    process::{Busy, Failure, Instance},
+    remote::Batch,
+    size_class::SizeClass,
+    thread,
+};
+
+/// The largest request: more could not be indexed by `isize`.
+const SIZE_MAX: usize = isize::MAX as usize;
+
+/// A block of at least `size` bytes, aligned to 16; null if there is no memory.
+#[inline(always)]
+pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
+    if size > SMALL_MAX {
+        return allocate_beyond_small::<I>(size);
+    }
+    let granule = size.div_ceil(GRANULE);
+    let head = thread::head::<I>(granule);
+    // SAFETY: a head begins a list of this thread's blocks.
+    match unsafe { Block::from_link(head) } {
+        Some(block) => {
+            thread::set_head::<I>(granule, block.next());
+            block.start().as_ptr()
+        }
+        None => allocate_small_slow::<I>(granule),
+    }
+}
+
+/// As [`allocate`], all `size` bytes zero.
+#[inline]
+pub fn allocate_zeroed<I: Instance>(size: usize) -> *mut u8 {
+    if size > SMALL_MAX {
+        return allocate_beyond_small_zeroed::<I>(size);
+    }
+    let block = allocate::<I>(size);
+    if !block.is_null() {
+        // SAFETY: the block has `size` bytes and is ours.
+        unsafe { block.write_bytes(0, size) };
+    }
+    block
+}
+
+/// As [`allocate`], at a multiple of `align`.
+///
+/// Pre: `align` is a power of two.
+pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
+    debug_assert!(align.is_power_of_two());
+    if align <= GRANULE {
+        return allocate::<I>(size);
+    }
+    if size <= MEDIUM_MAX && align <= MEDIUM_MAX {
+        if let Some(class) = SizeClass::of_aligned(size.max(1), align) {
+            return allocate::<I>(class.size());
+        }
+    }
+    or_fail::<I>(if size <= LARGE_MAX && align <= LARGE_MAX {
+        allocate_run::<I>(size.max(1), align).map(|(block, _)| block)
+    } else {
+        allocate_huge::<I>(size, align).map(|(block, _)| block)
+    })
+}
+
+/// As [`allocate_aligned`], all `size` bytes zero.
+///
+/// Pre: `align` is a power of two.
+pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u8 {
+    if align <= GRANULE || (align <= SLICE && size > MEDIUM_MAX) || size > LARGE_MAX && align <= CHUNK {
+        return allocate_zeroed::<I>(size);
+    }
+    let block = allocate_aligned::<I>(size, align);
+    if !block.is_null() {
+        // SAFETY: the block has `size` bytes and is ours.
+        unsafe { block.write_bytes(0, size) };
+    }
+    block
+}
+
+/// Give a block back. Null is nothing.
+///
+/// # Safety
+///
+/// `block` is null, or a live block of this instance, which its user gives up.
+#[inline(always)]
+pub unsafe fn free<I: Instance>(block: *mut u8) {
+    // 32 bits tell, and are tested in one instruction.
+    if (block.addr() as u32) % (CHUNK as u32) == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { free_huge::<I>(block) };
+    }
+    // SAFETY: not a multiple of the chunk size, so not null.
+    let block = unsafe { NonNull::new_unchecked(block) };
+    // SAFETY: the block is live, so its chunk is mapped.
+    let (owner, page) = unsafe { Chunk::locate(block) };
+    if owner.word() != thread::heap_address::<I>() {
+        // SAFETY: the caller's promise.
+        return unsafe { free_slow::<I>(block) };
+    }
+    // SAFETY: the user gives the block up.
+    if page.push(unsafe { Block::from_ptr(block) }) {
+        retire::<I>(page);
+    }
+}
+
+/// A block of at least `size` bytes with the contents of `block`, which is given back; in place if that wastes
+/// little. Null if there is no memory: then `block` is as it was.
+///
+/// # Safety
+///
+/// `block` is a live block of this instance.
+pub unsafe fn reallocate<I: Instance>(block: NonNull<u8>, size: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { reallocate_aligned::<I>(block, size, GRANULE) }
+}
+
+/// As [`reallocate`], at a multiple of `align`, which `block` is as well.
+///
+/// # Safety
+///
+/// `block` is a live block of this instance at a multiple of `align`, a power of two.
+pub unsafe fn reallocate_aligned<I: Instance>(
+    block: NonNull<u8>,
+    size: usize,
+    align: usize,
+) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let old = unsafe { usable_size::<I>(block) };
+    // SAFETY: as above.
+    if unsafe { resize_in_place::<I>(block, old, size) } {
+        return block.as_ptr();
+    }
+    if size > old && old > LARGE_MAX && align <= CHUNK {
+        if let Some(moved) = relocate_huge::<I>(block, size) {
+            return moved.as_ptr();
+        }
+    }
+    let new = allocate_aligned::<I>(size, align);
+    if let Some(target) = NonNull::new(new) {
+        // SAFETY: two live blocks do not overlap, and both have that many bytes.
+        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), target.as_ptr(), old.min(size)) };
+        // SAFETY: the caller gives the old block up when it gets a new one.
+        unsafe { free::<I>(block.as_ptr()) };
+    }
+    new
+}
+
+/// The bytes that the user of a live block may use.
+///
+/// # Safety
+///
+/// `block` is a live block of this instance.
+pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
+    if block.as_ptr().addr() % CHUNK == 0 {
+        return match I::process().memory.huge.find(block) {
+            Some(huge) => huge.size,
+            None => invalid::<I>(block),
+        };
+    }
+    // SAFETY: the block is live, so its chunk is mapped.
+    let chunk = unsafe { Chunk::of(block) };
+    let slice = Chunk::slice_of(block);
+    let owner = chunk.owner(slice);
+    if owner.has(Owner::UNOWNED) {
+        invalid::<I>(block);
+    }
+    let page = chunk.page(chunk.head_of(slice, owner));
+    if owner.has(Owner::RUN) { page.slices() * SLICE } else { page.block_size.get() as usize }
+}
+
+/// Give back what can be given back, of this thread, of threads that are gone, and of what all share. Returns whether
+/// anything was.
+pub fn trim<I: Instance>() -> bool {
+    let process = I::process();
+    let before = process.mapped_or_dirty();
+    let heap = thread::heap::<I>();
+    let _busy = heap.map(Busy::new);
+    process.reclaim(heap);
+    process.mapped_or_dirty() < before
+}
+
+/// Null, and what the instance does about it.
+fn or_fail<I: Instance>(block: Option<NonNull<u8>>) -> *mut u8 {
+    match block {
+        Some(block) => block.as_ptr(),
+        None => fail::<I>(),
+    }
+}
+
+#[cold]
+fn fail<I: Instance>() -> *mut u8 {
+    I::on_failure(Failure::NoMemory);
+    ptr::null_mut()
+}
+
+#[cold]
+fn invalid<I: Instance>(block: NonNull<u8>) -> ! {
+    fatal(&I::process().memory.kernel, INVALID_FREE, block.as_ptr().addr())
+}
+
+/// The head is empty: fill it.
+#[cold]
+#[inline(never)]
+fn allocate_small_slow<I: Instance>(granule: usize) -> *mut u8 {
+    let class = SizeClass::of_granule(granule);
+    let Some(heap) = thread::heap_or_enter::<I>() else { return borrow_one::<I>(class) };
+    // Entering may have allocated, and filled the head.
+    // SAFETY: a head begins a list of this thread's blocks.
+    if let Some(block) = unsafe { Block::from_link(thread::head::<I>(granule)) } {
+        thread::set_head::<I>(granule, block.next());
+        return block.start().as_ptr();
+    }
+    let limit = (I::Tuning::REFILL_BYTES / class.size()).clamp(1, I::Tuning::REFILL_BLOCKS);
+    match refill::<I>(heap, class, limit) {
+        Some(refill) => {
+            thread::set_head::<I>(granule, refill.first.next());
+            refill.first.start().as_ptr()
+        }
+        None => fail::<I>(),
+    }
+}
+
+/// Blocks from the thread's heap, and housekeeping when it is due.
+fn refill<I: Instance>(heap: &Heap, class: SizeClass, limit: usize) -> Option<Refill> {
+    let _busy = Busy::new(heap);
+    let process = I::process();
+    if heap.tick::<I::Tuning>() {
+        process.keep_house(heap, class);
+        thread::arm::<I>();
+    }
+    process.refill(heap, class, limit)
+}
+
+/// One block for a thread that has no heap.
+#[cold]
+fn borrow_one<I: Instance>(class: SizeClass) -> *mut u8 {
+    let process = I::process();
+    let refill = process.with_commons(|commons| process.refill(commons, class, 1)).flatten();
+    or_fail::<I>(refill.map(|refill| refill.first.start()))
+}
+
+/// What is larger than small: from a page, from a run of slices, or huge.
+#[inline(never)]
+fn allocate_beyond_small<I: Instance>(size: usize) -> *mut u8 {
+    if size <= MEDIUM_MAX {
+        let class = SizeClass::of_medium(size);
+        if let Some(block) = thread::heap::<I>().and_then(|heap| heap.pop(class)) {
+            return block.start().as_ptr();
+        }
+        return or_fail::<I>(allocate_medium_slow::<I>(class).map(|refill| refill.first.start()));
+    }
+    or_fail::<I>(allocate_large::<I>(size).map(|(block, _)| block))
+}
+
+#[inline(never)]
+fn allocate_beyond_small_zeroed<I: Instance>(size: usize) -> *mut u8 {
+    if size > MEDIUM_MAX {
+        return or_fail::<I>(allocate_large::<I>(size).map(|(block, cleaner)| {
+            cleaner.clear(block, size);
+            block
+        }));
+    }
+    let class = SizeClass::of_medium(size);
+    let pop = thread::heap::<I>().and_then(|heap| heap.pop(class));
+    let refill = match pop {
+        Some(first) => Some(Refill { first, zeroed: false }),
+        None => allocate_medium_slow::<I>(class),
+    };
+    or_fail::<I>(refill.map(|refill| {
+        let start = refill.first.start();
+        refill.first.set_next(0);
+        if !refill.zeroed {
+            // SAFETY: the block has `size` bytes and is ours.
+            unsafe { start.write_bytes(0, size) };
+        }
+        start
+    }))
+}
+
+/// The current page has no block: let the heap find one.
+#[cold]
+#[inline(never)]
+fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
+    if let Some(heap) = thread::heap_or_enter::<I>() {
+        return refill::<I>(heap, class, 1);
+    }
+    let process = I::process();
+    process.with_commons(|commons| process.refill(commons, class, 1)).flatten()
+}
+
+/// How a fresh large block is made to read zero.
+enum Cleaner {
+    /// It does already.
+    Clean,
+    /// The slices that are dirty are cleared.
+    Run(crate::chunk_table::Run),
+    /// Everything is cleared.
+    All,
+}
+
+impl Cleaner {
+    fn clear(&self, block: NonNull<u8>, size: usize) {
+        match self {
+            Self::Clean => {}
+            Self::Run(run) => run.clear(size),
+            // SAFETY: the block has `size` bytes and is the caller's.
+            Self::All => unsafe { block.write_bytes(0, size) },
+        }
+    }
+}
+
+fn allocate_large<I: Instance>(size: usize) -> Option<(NonNull<u8>, Cleaner)> {
+    if size <= LARGE_MAX { allocate_run::<I>(size, GRANULE) } else { allocate_huge::<I>(size, CHUNK) }
+}
+
+/// A run of slices. It belongs to no heap: any thread gives it back.
+///
+/// Pre: `0 < size <= LARGE_MAX`; `align <= LARGE_MAX`.
+fn allocate_run<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>, Cleaner)> {
+    let memory = &I::process().memory;
+    let slices = size.div_ceil(SLICE);
+    let stride = align.div_ceil(SLICE);
+    let run = memory.claim(slices, stride, false).or_else(|| {
+        I::process().reclaim(thread::heap::<I>());
+        memory.claim(slices, stride, false)
+    })?;
+    // SAFETY: we hold a slice of the chunk.
+    let chunk = unsafe { Chunk::of(run.base) };
+    chunk.page(run.first).open_run(slices);
+    chunk.set_owners(run.first, slices, Owner::nobody(Owner::RUN));
+    Some((run.start(), if run.is_clean() { Cleaner::Clean } else { Cleaner::Run(run) }))
+}
+
+/// A mapping of its own.
+fn allocate_huge<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>, Cleaner)> {
+    if size > SIZE_MAX {
+        return None;
+    }
+    let memory = &I::process().memory;
+    let size = size.max(1).checked_next_multiple_of(memory.kernel.page_size())?;
+    let align = align.max(CHUNK);
+    let huge = memory.huge.allocate(size, align, &memory.kernel).or_else(|| {
+        I::process().reclaim(thread::heap::<I>());
+        memory.huge.allocate(size, align, &memory.kernel)
+    })?;
+    Some((huge.base, if huge.zeroed { Cleaner::Clean } else { Cleaner::All }))
+}
+
+fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
+    let memory = &I::process().memory;
+    let size = (size <= SIZE_MAX).then_some(size)?;
+    let size = size.checked_next_multiple_of(memory.kernel.page_size())?;
+    memory.huge.relocate(block, size, &memory.kernel)
+}
+
+/// Make a block of `old` usable bytes serve `size` bytes where it stands. Refused when it would waste half of the block.
+///
+/// # Safety
+///
+/// `block` is a live block of this instance; its user gives up what lies behind `size`.
+unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, old: usize, size: usize) -> bool {
+    let memory = &I::process().memory;
+    if old <= MEDIUM_MAX {
+        return size <= old && (size >= old / 2 || old <= 4 * GRANULE);
+    }
+    if block.as_ptr().addr() % CHUNK == 0 {
+        if size <= LARGE_MAX || size > SIZE_MAX {
+            return false;
+        }
+        let Some(size) = size.checked_next_multiple_of(memory.kernel.page_size()) else {
+            return false;
+        };
+        return memory.huge.resize(block, size, &memory.kernel).is_some_and(|now| now >= size);
+    }
+    if size <= MEDIUM_MAX || size > LARGE_MAX {
+        return false;
+    }
+    resize_run::<I>(block, size.div_ceil(SLICE))
+}
+
+/// Make a run `slices` slices long: give the tail back, or claim what lies behind.
+fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool {
+    let memory = &I::process().memory;
+    // SAFETY: the run is live, so its chunk is mapped.
+    let chunk = unsafe { Chunk::of(block) };
+    let first = Chunk::slice_of(block);
+    let page = chunk.page(first);
+    let old = page.slices();
+    if slices < old {
+        page.set_run_slices(slices);
+        chunk.disown(first + slices, old - slices);
+        memory.release(&memory.chunks.held(page.chunk(), first + slices, old - slices), old - slices);
+    } else if slices > old {
+        let Some(tail) = memory.chunks.claim_at(chunk.index(), first + old, slices - old) else {
+            return false;
+        };
+        debug_assert!(tail.first == first + old);
+        page.set_run_slices(slices);
+        chunk.set_owners(first, slices, Owner::nobody(Owner::RUN));
+    }
+    true
+}
+
+/// A page of this thread's heap has no used block any more.
+#[cold]
+#[inline(never)]
+fn retire<I: Instance>(page: &Page) {
+    if let Some(heap) = thread::heap::<I>() {
+        let _busy = Busy::new(heap);
+        heap.retire(page, &I::process().memory);
+    }
+}
+
+/// # Safety
+///
+/// As for [`free`], and `block` is a multiple of the chunk size.
+#[cold]
+#[inline(never)]
+unsafe fn free_huge<I: Instance>(block: *mut u8) {
+    let Some(block) = NonNull::new(block) else { return };
+    let memory = &I::process().memory;
+    if !memory.huge.free(block, memory.huge_cache_limit(), &memory.kernel) {
+        invalid::<I>(block);
+    }
+}
+
+/// The owner word is not the address of this thread's heap: another heap's block, a page that was full, a later slice, a
+/// run, or nothing of ours.
+///
+/// # Safety
+///
+/// As for [`free`], and `block` lies in a chunk.
+#[inline(never)]
+unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
+    // SAFETY: the block is live, so its chunk is mapped.
+    let chunk = unsafe { Chunk::of(block) };
+    let slice = Chunk::slice_of(block);
+    let owner = chunk.owner(slice);
+    if owner.has(Owner::RUN | Owner::UNOWNED) {
+        return free_run::<I>(block, chunk, slice, owner);
+    }
+    let head = chunk.head_of(slice, owner);
+    let page = chunk.page(head);
+    // SAFETY: the user gives the block up.
+    let freed = unsafe { Block::from_ptr(block) };
+    if owner.heap_address() != thread::heap_address::<I>() {
+        return free_remote::<I>(page, freed);
+    }
+    if let Some(heap) = thread::heap::<I>() {
+        let _busy = Busy::new(heap);
+        // SAFETY: the page is this heap's, the block is given up.
+        unsafe { heap.free_local(page, chunk.owner(head), freed, &I::process().memory) };
+    }
+}
+
+fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, slice: usize, owner: Owner) {
+    if owner.word() != Owner::RUN || block.as_ptr().addr() % SLICE != 0 {
+        invalid::<I>(block);
+    }
+    let memory = &I::process().memory;
+    let page = chunk.page(slice);
+    let slices = page.slices();
+    chunk.disown(slice, slices);
+    memory.release(&memory.chunks.held(page.chunk(), slice, slices), slices);
+}
+
+/// Another heap's block: collect it for delivery.
+fn free_remote<I: Instance>(page: &Page, block: Block) {
+    let process = I::process();
+    let Some(heap) = thread::heap_or_enter::<I>() else {
+        return process.send(Batch::single(block));
+    };
+    let _busy = Busy::new(heap);
+    if let Some(evicted) = heap.ring.add(page, block) {
+        process.send(evicted);
+        process.count_sent(heap, 1);
+    }
+    if heap.ring.is_over(I::Tuning::RING_BLOCKS, I::Tuning::RING_BYTES) {
+        process.flush(heap);
+    }
+}

@@ -1,0 +1,133 @@
+//! The C functions, as the standards and manual pages have them, for any [`Instance`].
+//!
+//! Null exists here and nowhere below. `errno` is the instance's business: [`Instance::on_failure`] is told why.
+//! The symbols themselves are in the package `libralloc`.
+
+use core::ptr::{self, NonNull};
+
+use ralloc_platform::Platform;
+
+use crate::{
+    alloc,
+    config::GRANULE,
+    process::{Failure, Instance},
+};
+
+/// `malloc` (ISO C): a unique block even for size 0.
+#[inline(always)]
+pub fn malloc<I: Instance>(size: usize) -> *mut u8 {
+    alloc::allocate::<I>(size)
+}
+
+/// `free` (ISO C). Keeps `errno` (POSIX.1-2024).
+///
+/// # Safety
+///
+/// `block` is null or a live block of this instance.
+#[inline(always)]
+pub unsafe fn free<I: Instance>(block: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { alloc::free::<I>(block) };
+}
+
+/// `calloc` (ISO C). Fails with `ENOMEM` if the product overflows.
+#[inline]
+pub fn calloc<I: Instance>(count: usize, size: usize) -> *mut u8 {
+    match count.checked_mul(size) {
+        Some(bytes) => alloc::allocate_zeroed::<I>(bytes),
+        None => fail::<I>(Failure::NoMemory),
+    }
+}
+
+/// `realloc` (ISO C). Size 0 frees the block and returns null, as glibc does.
+///
+/// # Safety
+///
+/// `block` is null or a live block of this instance.
+pub unsafe fn realloc<I: Instance>(block: *mut u8, size: usize) -> *mut u8 {
+    let Some(live) = NonNull::new(block) else { return alloc::allocate::<I>(size) };
+    if size == 0 {
+        // SAFETY: the caller's promise.
+        unsafe { alloc::free::<I>(block) };
+        return ptr::null_mut();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { alloc::reallocate::<I>(live, size) }
+}
+
+/// `reallocarray` (POSIX.1-2024). Fails with `ENOMEM` if the product overflows; the block is as it was then.
+///
+/// # Safety
+///
+/// `block` is null or a live block of this instance.
+pub unsafe fn reallocarray<I: Instance>(block: *mut u8, count: usize, size: usize) -> *mut u8 {
+    match count.checked_mul(size) {
+        // SAFETY: the caller's promise.
+        Some(bytes) => unsafe { realloc::<I>(block, bytes) },
+        None => fail::<I>(Failure::NoMemory),
+    }
+}
+
+/// `aligned_alloc` (ISO C17): any power of two, any size. Fails with `EINVAL` for other alignments.
+pub fn aligned_alloc<I: Instance>(align: usize, size: usize) -> *mut u8 {
+    if !align.is_power_of_two() {
+        return fail::<I>(Failure::BadArgument);
+    }
+    alloc::allocate_aligned::<I>(size, align)
+}
+
+/// `memalign` (obsolete): an alignment that is not a power of two is rounded up to one, as glibc does. Fails with
+/// `EINVAL` if there is none.
+pub fn memalign<I: Instance>(align: usize, size: usize) -> *mut u8 {
+    match align.max(GRANULE).checked_next_power_of_two() {
+        Some(align) => alloc::allocate_aligned::<I>(size, align),
+        None => fail::<I>(Failure::BadArgument),
+    }
+}
+
+/// `posix_memalign` (POSIX). `Err(BadArgument)` for an alignment that is not a power of two or not a multiple of the size
+/// of a pointer.
+pub fn posix_memalign<I: Instance>(align: usize, size: usize) -> Result<NonNull<u8>, Failure> {
+    if !align.is_power_of_two() || align < size_of::<usize>() {
+        return Err(Failure::BadArgument);
+    }
+    NonNull::new(alloc::allocate_aligned::<I>(size, align)).ok_or(Failure::NoMemory)
+}
+
+/// `valloc` (obsolete): at a multiple of the OS page.
+pub fn valloc<I: Instance>(size: usize) -> *mut u8 {
+    alloc::allocate_aligned::<I>(size, I::process().memory.kernel.page_size())
+}
+
+/// `pvalloc` (GNU): at a multiple of the OS page, the size rounded up to one. Fails with `ENOMEM` rather than wrap.
+pub fn pvalloc<I: Instance>(size: usize) -> *mut u8 {
+    let os_page = I::process().memory.kernel.page_size();
+    match size.max(1).checked_next_multiple_of(os_page) {
+        Some(size) => alloc::allocate_aligned::<I>(size, os_page),
+        None => fail::<I>(Failure::NoMemory),
+    }
+}
+
+/// `malloc_usable_size` (GNU): the bytes of the block that may be used; 0 for null.
+///
+/// # Safety
+///
+/// `block` is null or a live block of this instance.
+pub unsafe fn malloc_usable_size<I: Instance>(block: *mut u8) -> usize {
+    match NonNull::new(block) {
+        // SAFETY: the caller's promise.
+        Some(block) => unsafe { alloc::usable_size::<I>(block) },
+        None => 0,
+    }
+}
+
+/// `malloc_trim` (GNU): give back what can be given back. Whether anything was.
+pub fn malloc_trim<I: Instance>() -> bool {
+    alloc::trim::<I>()
+}
+
+#[cold]
+fn fail<I: Instance>(why: Failure) -> *mut u8 {
+    I::on_failure(why);
+    ptr::null_mut()
+}

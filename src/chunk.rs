@@ -1,0 +1,211 @@
+//! A chunk: an aligned window cut into 64 slices, with its header in the first.
+//!
+//! From a pointer to its metadata: `chunk = p & -CHUNK`, `slice = (p / SLICE) % 64`. A pointer that is a multiple of the
+//! chunk size is NULL or a huge block.
+//!
+//! The header has two parts that share no cache line: the owner words, read by every thread that frees and
+//! written only when a page is made, moves or goes; and the page records, written by the pages' owners. Which slices
+//! are free, dirty and committed stands in the chunk table ([`chunk_table`](crate::chunk_table)), outside the
+//! chunk: a thread may look there for room while another gives the chunk back to the kernel.
+
+use core::{cell::Cell, ptr::NonNull};
+
+use crate::{
+    config::{CHUNK, HEAP_SIZE, RECORDS_OFFSET, SLICE, SLICES},
+    page::Page,
+    primitive::{AtomicUsize, Ordering},
+};
+
+/// Who owns a slice, and what is special about it.
+///
+/// The address of the owning heap, whose low bits are flags. A local free compares the whole word with the
+/// address of the thread's heap, so that any flag sends it to the slow path: one compare covers every special case.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner(usize);
+
+impl Owner {
+    /// The page has no free block and is in no queue; the owner's next free puts it back.
+    pub(crate) const FULL: usize = 1 << 0;
+    /// Not the first slice of a page or run: the record of the first is `head_distance` records before.
+    pub(crate) const NOT_HEAD: usize = 1 << 1;
+    /// A run of slices, which any thread gives back.
+    pub(crate) const RUN: usize = 1 << 2;
+    /// Nobody's: free, or the allocator's own. Never 0, so that a thread without a heap matches no word.
+    pub(crate) const UNOWNED: usize = 1 << 3;
+    const FLAGS: usize = HEAP_SIZE - 1;
+
+    /// The word of a page that the heap at `heap` owns.
+    pub(crate) const fn heap(heap: usize, flags: usize) -> Self {
+        Self(heap | flags)
+    }
+
+    /// A word without an owner.
+    pub(crate) const fn nobody(flags: usize) -> Self {
+        Self(flags)
+    }
+
+    /// The word as a number, to compare with the address of a heap.
+    #[inline(always)]
+    pub(crate) fn word(self) -> usize {
+        self.0
+    }
+
+    /// Whether `flag` is set.
+    #[inline(always)]
+    pub(crate) fn has(self, flag: usize) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// The address of the owning heap, 0 if there is none.
+    #[inline(always)]
+    pub(crate) fn heap_address(self) -> usize {
+        self.0 & !Self::FLAGS
+    }
+
+    /// The word with `flags` set.
+    pub(crate) fn with(self, flags: usize) -> Self {
+        Self(self.0 | flags)
+    }
+
+    /// The word with `flags` clear.
+    pub(crate) fn without(self, flags: usize) -> Self {
+        Self(self.0 & !flags)
+    }
+}
+
+/// The header of a chunk.
+#[repr(C)]
+pub(crate) struct Chunk {
+    owners: [AtomicUsize; SLICES],
+    /// The chunk's number in the chunk table. Constant.
+    index: Cell<usize>,
+}
+
+const _: () = assert!(size_of::<Chunk>() <= RECORDS_OFFSET);
+
+impl Chunk {
+    /// The chunk that `address` lies in.
+    ///
+    /// # Safety
+    ///
+    /// `address` lies in a chunk that stays mapped for `'a`: a slice of it is in use.
+    #[inline(always)]
+    pub(crate) unsafe fn of<'a>(address: NonNull<u8>) -> &'a Self {
+        let base = address.as_ptr().map_addr(|address| address & !(CHUNK - 1));
+        let base: *const Self = base.cast();
+        // SAFETY: chunks begin at multiples of their size, with the header.
+        unsafe { &*base }
+    }
+
+    /// Turn the zeroed memory at `base` into the header of a chunk without owners.
+    ///
+    /// # Safety
+    ///
+    /// At `base`, a multiple of the chunk size, memory for the header is mapped, reads zero and is the caller's.
+    pub(crate) unsafe fn create(base: NonNull<u8>, index: usize) {
+        // SAFETY: the memory is mapped, aligned, and zero is a valid value of every field.
+        let chunk: &Self = unsafe { base.cast().as_ref() };
+        chunk.index.set(index);
+        for owner in &chunk.owners {
+            // Relaxed: the chunk is published later, by a Release store in the chunk table.
+            owner.store(Owner::UNOWNED, Ordering::Relaxed);
+        }
+    }
+
+    /// The slice of a chunk that `address` lies in.
+    #[inline(always)]
+    pub(crate) fn slice_of(address: NonNull<u8>) -> usize {
+        (address.as_ptr().addr() / SLICE) % SLICES
+    }
+
+    /// For the hit path of `free`: the owner word of the slice that `address` lies in, and the record of that slice.
+    ///
+    /// One scaled offset serves both arrays: words of 8 bytes, records of 64.
+    ///
+    /// # Safety
+    ///
+    /// As for [`of`](Self::of).
+    #[inline(always)]
+    pub(crate) unsafe fn locate<'a>(address: NonNull<u8>) -> (Owner, &'a Page) {
+        const WORD: usize = size_of::<usize>();
+        const RECORD: usize = size_of::<Page>();
+        let address = address.as_ptr().expose_provenance();
+        let base = address & !(CHUNK - 1);
+        let offset = (address / (SLICE / WORD)) & ((SLICES - 1) * WORD);
+        let owner: *const AtomicUsize = core::ptr::with_exposed_provenance(base + offset);
+        let page: *const Page =
+            core::ptr::with_exposed_provenance(base + offset * (RECORD / WORD) + RECORDS_OFFSET);
+        // SAFETY: the owner words are at the start of the chunk, one per slice.
+        let owner = unsafe { &*owner };
+        // SAFETY: the header has a record for every slice; zero is a valid value of every field.
+        let page = unsafe { &*page };
+        // Relaxed: as in `owner`.
+        (Owner(owner.load(Ordering::Relaxed)), page)
+    }
+
+    /// The chunk's number in the chunk table.
+    pub(crate) fn index(&self) -> usize {
+        self.index.get()
+    }
+
+    /// Who owns `slice`.
+    ///
+    /// Pre: `slice < SLICES`.
+    #[inline(always)]
+    pub(crate) fn owner(&self, slice: usize) -> Owner {
+        // Relaxed: the thread holds a block of the page, and whoever gave it the block also made the word visible. A page
+        // may move meanwhile; then either owner is right, because batches are forwarded.
+        Owner(self.owners[slice % SLICES].load(Ordering::Relaxed))
+    }
+
+    /// Say who owns `slice`.
+    pub(crate) fn set_owner(&self, slice: usize, owner: Owner) {
+        // Release: pairs with the Acquire in `owner_acquire`, where a batch is forwarded to a new owner; the record must be
+        // seen as the last owner left it.
+        self.owners[slice].store(owner.0, Ordering::Release);
+    }
+
+    /// Who owns `slice`, for a thread that may touch the record if it is the owner.
+    pub(crate) fn owner_acquire(&self, slice: usize) -> Owner {
+        // Acquire: pairs with the Release in `set_owner`.
+        Owner(self.owners[slice].load(Ordering::Acquire))
+    }
+
+    /// Give `slices` slices from `first` on to a page or run of which `first` is the head.
+    pub(crate) fn set_owners(&self, first: usize, slices: usize, owner: Owner) {
+        for slice in first + 1..first + slices {
+            self.page(slice).head_distance.set((slice - first) as u8);
+            self.set_owner(slice, Owner(owner.0 | Owner::NOT_HEAD));
+        }
+        self.set_owner(first, owner);
+    }
+
+    /// Make `slices` slices from `first` on nobody's.
+    pub(crate) fn disown(&self, first: usize, slices: usize) {
+        for slice in first..first + slices {
+            self.set_owner(slice, Owner::nobody(Owner::UNOWNED));
+        }
+    }
+
+    /// The record of the page or run that begins at `slice`.
+    ///
+    /// Pre: `slice < SLICES`.
+    #[inline(always)]
+    pub(crate) fn page(&self, slice: usize) -> &Page {
+        let base = core::ptr::from_ref(self).expose_provenance();
+        let record = base + RECORDS_OFFSET + (slice % SLICES) * size_of::<Page>();
+        let record: *const Page = core::ptr::with_exposed_provenance(record);
+        // SAFETY: the header has a record for every slice; zero is a valid value of every field.
+        unsafe { &*record }
+    }
+
+    /// The position of the first slice of the page or run that `slice` belongs to, given the word of `slice`.
+    #[inline]
+    pub(crate) fn head_of(&self, slice: usize, owner: Owner) -> usize {
+        if owner.has(Owner::NOT_HEAD) {
+            slice - self.page(slice).head_distance.get() as usize
+        } else {
+            slice
+        }
+    }
+}

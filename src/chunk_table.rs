@@ -1,0 +1,466 @@
+//! The chunk table: which slices of every chunk are free, dirty and committed.
+//!
+//! Three words per chunk, each changed by single atomic operations, so that claiming and giving back need no lock and
+//! a `fork` at any moment finds them whole. Entries are never unmapped: a thread may look at one while another
+//! gives the chunk itself back to the kernel.
+//!
+//! Equation, per entry: `free & !committed == 0`; a slice is free, or claimed by exactly one page, run, slab or purge.
+//! A free slice that is not dirty reads zero.
+
+use core::ptr::NonNull;
+
+use ralloc_platform::Platform;
+
+use crate::{
+    chunk::Chunk,
+    config::{CHUNK, FIRST_COMMIT_SLICES, SLICE, SLICES},
+    primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence},
+};
+
+/// The state of one chunk.
+pub(crate) struct Entry {
+    /// The chunk's address; 0 while the entry is vacant.
+    pub(crate) base: AtomicUsize,
+    /// Slices that may be claimed.
+    pub(crate) free: AtomicU64,
+    /// Slices that may have been written to since they were mapped or purged.
+    pub(crate) dirty: AtomicU64,
+    /// Slices that are mapped.
+    pub(crate) committed: AtomicU64,
+}
+
+/// 64 entries and a summary of them.
+struct Segment {
+    entries: [Entry; SLICES],
+    /// The entries that may have a free slice. A hint: set after a slice is freed, cleared when none is found.
+    open: AtomicU64,
+}
+
+/// Segments that a process can have: with 4 MiB chunks they describe 1 TiB of small blocks and runs.
+const SEGMENTS: usize = 4096;
+
+/// Bits that `of_slices` occupy from slice 0 on.
+const fn mask(of_slices: usize) -> u64 {
+    if of_slices >= SLICES { u64::MAX } else { (1 << of_slices) - 1 }
+}
+
+/// A claimed run of slices, which nobody else touches until it is released.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) base: NonNull<u8>,
+    pub(crate) first: usize,
+    pub(crate) slices: usize,
+    /// The slices of the chunk that may not read zero.
+    dirty: u64,
+}
+
+impl Run {
+    /// The first byte.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        // SAFETY: the slice lies in the chunk.
+        unsafe { self.base.add(self.first * SLICE) }
+    }
+
+    /// Whether the whole run reads zero.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.dirty == 0
+    }
+
+    /// Make the first `size` bytes of the run read zero.
+    ///
+    /// Pre: the caller holds the run and needs nothing that is in it; `size` is at most the size of the run.
+    pub(crate) fn clear(&self, size: usize) {
+        for slice in (0..self.slices).filter(|slice| self.dirty >> (self.first + slice) & 1 == 1) {
+            let offset = slice * SLICE;
+            // SAFETY: the slice lies in the chunk.
+            let start = unsafe { self.start().add(offset) };
+            // SAFETY: the caller holds the slice.
+            unsafe { start.write_bytes(0, SLICE.min(size.saturating_sub(offset))) };
+        }
+    }
+
+    fn mask(&self) -> u64 {
+        mask(self.slices) << self.first
+    }
+}
+
+impl Entry {
+    const fn vacant() -> Self {
+        Self {
+            base: AtomicUsize::new(0),
+            free: AtomicU64::new(0),
+            dirty: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+        }
+    }
+
+    /// The lowest position at which `slices` bits of `free` are set, among the positions in `starts`.
+    fn find(free: u64, slices: usize, starts: u64) -> Option<usize> {
+        let mut fits = free;
+        let mut have = 1;
+        while have < slices {
+            let step = have.min(slices - have);
+            fits &= fits >> step;
+            have += step;
+        }
+        fits &= starts;
+        (fits != 0).then(|| fits.trailing_zeros() as usize)
+    }
+
+    /// Claim `slices` slices that begin at one of `starts`: memory that has been touched before memory that has not,
+    /// then the lowest address.
+    fn claim(&self, slices: usize, starts: u64) -> Option<Run> {
+        // Acquire: pairs with the Release in `release`: what the last user did to the slices comes before what we do. Also
+        // with the Release in `publish`, for the header.
+        let mut free = self.free.load(Ordering::Acquire);
+        loop {
+            // Relaxed: for free slices the word was last changed before the Release that freed them.
+            let dirty = self.dirty.load(Ordering::Relaxed);
+            let first = Self::find(free & dirty, slices, starts)
+                .or_else(|| Self::find(free, slices, starts))?;
+            let claimed = mask(slices) << first;
+            // AcqRel: Acquire as above. Release: pairs with the Acquire of the next to change the word, so that the chain of
+            // users stays ordered.
+            match self.free.compare_exchange_weak(
+                free,
+                free & !claimed,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some(self.claimed(first, slices, claimed)),
+                Err(now) => free = now,
+            }
+        }
+    }
+
+    fn claimed(&self, first: usize, slices: usize, claimed: u64) -> Run {
+        // Relaxed, both: nobody changes them for slices that we hold, and the claim made them visible.
+        let base = self.base.load(Ordering::Relaxed);
+        let dirty = self.dirty.load(Ordering::Relaxed) & claimed;
+        // SAFETY: a chunk with a claimed slice has an address.
+        let base = unsafe { NonNull::new_unchecked(core::ptr::with_exposed_provenance_mut(base)) };
+        Run { base, first, slices, dirty }
+    }
+
+    /// Give the slices of `run` back, of which the first `touched` may have been written to. Returns how many of them
+    /// are dirty.
+    fn release(&self, run: &Run, touched: usize) -> usize {
+        let touched = mask(touched.min(run.slices)) << run.first;
+        // Relaxed: published by the Release below.
+        let dirty = self.dirty.fetch_or(touched, Ordering::Relaxed) | touched;
+        // Release: pairs with the Acquire in `claim`: everything done to the slices is before their next use.
+        self.free.fetch_or(run.mask(), Ordering::Release);
+        (dirty & run.mask()).count_ones() as usize
+    }
+}
+
+impl Segment {
+    const fn new() -> Self {
+        Self { entries: [const { Entry::vacant() }; SLICES], open: AtomicU64::new(0) }
+    }
+}
+
+/// The table, and the totals over it.
+pub(crate) struct ChunkTable {
+    first: Segment,
+    /// Segments after the first. Published once, never changed.
+    more: [AtomicPtr<Segment>; SEGMENTS - 1],
+    /// Entries in use or vacant again: all below this have been used.
+    entries: AtomicUsize,
+    /// Entries below `entries` that are vacant.
+    pub(crate) vacant: AtomicUsize,
+    /// Slices that are mapped.
+    pub(crate) committed: AtomicUsize,
+    /// Slices that are claimed, and their peak.
+    claimed: AtomicUsize,
+    peak: AtomicUsize,
+    /// Slices that are free and dirty: resident, and of no use to anybody.
+    pub(crate) dirty: AtomicUsize,
+}
+
+impl ChunkTable {
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: Segment::new(),
+            more: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS - 1],
+            entries: AtomicUsize::new(0),
+            vacant: AtomicUsize::new(0),
+            committed: AtomicUsize::new(0),
+            claimed: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            dirty: AtomicUsize::new(0),
+        }
+    }
+
+    fn segment(&self, number: usize) -> Option<&Segment> {
+        if number == 0 {
+            return Some(&self.first);
+        }
+        // Acquire: pairs with the Release in `segment_or_map`.
+        let segment = self.more.get(number - 1)?.load(Ordering::Acquire);
+        // SAFETY: a segment that is published stays.
+        unsafe { segment.as_ref() }
+    }
+
+    fn segment_or_map(&self, number: usize, kernel: &impl Platform) -> Option<&Segment> {
+        if let Some(segment) = self.segment(number) {
+            return Some(segment);
+        }
+        let slot = self.more.get(number - 1)?;
+        let os_page = kernel.page_size();
+        let size = size_of::<Segment>().next_multiple_of(os_page);
+        let fresh = kernel.map(size, os_page)?.cast::<Segment>();
+        // SAFETY: the mapping is large enough, aligned and ours.
+        unsafe { fresh.write(Segment::new()) };
+        // Release: pairs with the Acquire in `segment`: the entries are seen as written here.
+        let null = core::ptr::null_mut();
+        if slot
+            .compare_exchange(null, fresh.as_ptr(), Ordering::Release, Ordering::Relaxed)
+            .is_err()
+        {
+            // SAFETY: another thread was first; nobody has seen ours.
+            unsafe { kernel.unmap(fresh.cast(), size) };
+        }
+        self.segment(number)
+    }
+
+    pub(crate) fn entry(&self, index: usize) -> &Entry {
+        let segment = self.segment(index / SLICES);
+        // SAFETY: an index is given out only after its segment is published.
+        &unsafe { segment.unwrap_unchecked() }.entries[index % SLICES]
+    }
+
+    /// Note that slices of an entry have just been freed.
+    pub(crate) fn opened(&self, index: usize) {
+        // SeqCst: pairs with the fence in `close_if_exhausted`.
+        fence(Ordering::SeqCst);
+        if let Some(segment) = self.segment(index / SLICES) {
+            let bit = 1 << (index % SLICES);
+            // Relaxed, both: a hint. Read first, because the line is shared and the bit is mostly set.
+            if segment.open.load(Ordering::Relaxed) & bit == 0 {
+                segment.open.fetch_or(bit, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Entries that may have a free slice, lowest first.
+    fn open_entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        // Relaxed: a chunk that is missed was added a moment ago; the caller then adds one of its own.
+        let segments = self.entries.load(Ordering::Relaxed).div_ceil(SLICES);
+        (0..segments).filter_map(|number| Some((number, self.segment(number)?))).flat_map(
+            |(number, segment)| {
+                let mut open = segment.open.load(Ordering::Relaxed);
+                core::iter::from_fn(move || {
+                    let bit = open.trailing_zeros() as usize;
+                    (bit < SLICES).then(|| {
+                        open &= open - 1;
+                        (number * SLICES + bit, &segment.entries[bit])
+                    })
+                })
+            },
+        )
+    }
+
+    /// The hint of an entry that has nothing free is cleared; looked at again, in case a slice came back meanwhile.
+    fn close_if_exhausted(&self, index: usize) {
+        let entry = self.entry(index);
+        if entry.free.load(Ordering::Relaxed) == 0 {
+            if let Some(segment) = self.segment(index / SLICES) {
+                segment.open.fetch_and(!(1 << (index % SLICES)), Ordering::Relaxed);
+                // SeqCst: pairs with the fence in `opened`. A slice is freed before the bit is read there, the bit is cleared before the
+                // slices are read here: one of the two sees the other.
+                fence(Ordering::SeqCst);
+                if entry.free.load(Ordering::Relaxed) != 0 {
+                    segment.open.fetch_or(1 << (index % SLICES), Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Claim `slices` slices in one chunk, beginning at a multiple of `stride` slices; slice 0 only for pages of small
+    /// blocks. Maps more memory if there is none.
+    pub(crate) fn claim(
+        &self,
+        slices: usize,
+        stride: usize,
+        small: bool,
+        kernel: &impl Platform,
+    ) -> Option<Run> {
+        let starts = starts(stride, small);
+        // Each turn of the loop follows progress: ours, or that of another thread that took what we mapped.
+        loop {
+            for (index, entry) in self.open_entries() {
+                if let Some(run) = entry.claim(slices, starts) {
+                    self.close_if_exhausted(index);
+                    self.count_claim(&run);
+                    return Some(run);
+                }
+            }
+            if !self.grow(kernel) {
+                return None;
+            }
+        }
+    }
+
+    fn count_claim(&self, run: &Run) {
+        // Relaxed: totals.
+        let claimed = self.claimed.fetch_add(run.slices, Ordering::Relaxed) + run.slices;
+        if claimed > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(claimed, Ordering::Relaxed);
+        }
+        if !run.is_clean() {
+            self.dirty.fetch_sub(run.dirty.count_ones() as usize, Ordering::Relaxed);
+        }
+    }
+
+    /// Claim the `slices` slices of the chunk with number `index` that begin at `first`, if they are free.
+    pub(crate) fn claim_at(&self, index: usize, first: usize, slices: usize) -> Option<Run> {
+        if first + slices > SLICES {
+            return None;
+        }
+        let run = self.entry(index).claim(slices, 1 << first)?;
+        self.close_if_exhausted(index);
+        self.count_claim(&run);
+        Some(run)
+    }
+
+    /// The run of `slices` slices at `first` in `chunk`, which the caller holds.
+    pub(crate) fn held(&self, chunk: NonNull<u8>, first: usize, slices: usize) -> Run {
+        Run { base: chunk, first, slices, dirty: mask(slices) << first }
+    }
+
+    /// Give a run back, of which the first `touched` slices may have been written to.
+    ///
+    /// Pre: the caller holds the run, its owner words are nobody's.
+    pub(crate) fn release(&self, run: &Run, touched: usize) {
+        // SAFETY: the caller holds a slice of the chunk.
+        let index = unsafe { Chunk::of(run.base) }.index();
+        // Relaxed, both: totals. The dirty count goes up before the slices can be claimed, so that it never drops below 0.
+        self.dirty.fetch_add(run.slices, Ordering::Relaxed);
+        self.claimed.fetch_sub(run.slices, Ordering::Relaxed);
+        let dirty = self.entry(index).release(run, touched);
+        if dirty < run.slices {
+            self.dirty.fetch_sub(run.slices - dirty, Ordering::Relaxed);
+        }
+        self.opened(index);
+    }
+
+    /// Make more slices claimable: extend a chunk that is not whole, else map one.
+    fn grow(&self, kernel: &impl Platform) -> bool {
+        self.extend_first(kernel) || self.add(kernel)
+    }
+
+    /// Double what is mapped of the first chunk, where it stands.
+    fn extend_first(&self, kernel: &impl Platform) -> bool {
+        let entry = &self.first.entries[0];
+        // Acquire: pairs with the Release below.
+        let committed = entry.committed.load(Ordering::Acquire);
+        let slices = committed.count_ones() as usize;
+        let base = entry.base.load(Ordering::Acquire);
+        if slices == 0 || slices >= SLICES || base == 0 {
+            return false;
+        }
+        let end = core::ptr::with_exposed_provenance_mut::<u8>(base + slices * SLICE);
+        // SAFETY: `end` lies in the chunk's window.
+        let end = unsafe { NonNull::new_unchecked(end) };
+        // The kernel lets one of several threads have the place; the others find it taken.
+        if !kernel.extend(end, slices * SLICE) {
+            return entry.committed.load(Ordering::Acquire) != committed;
+        }
+        let fresh = mask(2 * slices) & !mask(slices);
+        self.committed.fetch_add(slices, Ordering::Relaxed);
+        // Release: pairs with the Acquire loads above.
+        entry.committed.fetch_or(fresh, Ordering::Release);
+        // Release: pairs with the Acquire in `Entry::claim`.
+        entry.free.fetch_or(fresh, Ordering::Release);
+        self.opened(0);
+        true
+    }
+
+    /// Map a chunk: the first one in part, later ones whole.
+    fn add(&self, kernel: &impl Platform) -> bool {
+        let Some(index) = self.vacant_entry(kernel) else { return false };
+        let slices = if index == 0 { FIRST_COMMIT_SLICES } else { SLICES };
+        let Some(base) = kernel.map(slices * SLICE, CHUNK) else {
+            // Release: pairs with the Acquire in `vacant_entry`.
+            self.entry(index).base.store(0, Ordering::Release);
+            self.vacant.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        // SAFETY: the memory is fresh and ours, and a slice is larger than the header.
+        unsafe { Chunk::create(base, index) };
+        self.publish(index, base, slices);
+        true
+    }
+
+    /// Reserve an entry that no chunk has.
+    fn vacant_entry(&self, kernel: &impl Platform) -> Option<usize> {
+        if self.vacant.load(Ordering::Relaxed) != 0 {
+            for index in 0..self.entries.load(Ordering::Acquire) {
+                // Acquire: pairs with the Release of the one who vacated the entry.
+                let base = &self.entry(index).base;
+                if base.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                    self.vacant.fetch_sub(1, Ordering::Relaxed);
+                    return Some(index);
+                }
+            }
+        }
+        // Two threads may number the same fresh segment; `segment_or_map` lets one of them publish it.
+        let mut index = self.entries.load(Ordering::Acquire);
+        loop {
+            let segment = self.segment_or_map(index / SLICES, kernel)?;
+            let base = &segment.entries[index % SLICES].base;
+            let mine = base.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            // Release: pairs with the Acquire loads of `entries`: the segment is published.
+            self.entries.fetch_max(index + 1, Ordering::Release);
+            if mine {
+                return Some(index);
+            }
+            index += 1;
+        }
+    }
+
+    fn publish(&self, index: usize, base: NonNull<u8>, slices: usize) {
+        let entry = self.entry(index);
+        self.committed.fetch_add(slices, Ordering::Relaxed);
+        // Relaxed: nobody reads these before the entry has a free slice.
+        entry.dirty.store(0, Ordering::Relaxed);
+        entry.committed.store(mask(slices), Ordering::Relaxed);
+        entry.base.store(base.as_ptr().expose_provenance(), Ordering::Release);
+        // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible.
+        entry.free.store(mask(slices), Ordering::Release);
+        self.opened(index);
+    }
+
+    /// How many entries have ever been used: every chunk's number is below.
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.load(Ordering::Acquire)
+    }
+
+    /// Bytes that are mapped, claimed, at most ever claimed, and free but dirty.
+    pub(crate) fn totals(&self) -> Totals {
+        let bytes = |slices: &AtomicUsize| slices.load(Ordering::Relaxed) * SLICE;
+        Totals {
+            mapped: bytes(&self.committed),
+            claimed: bytes(&self.claimed),
+            peak: bytes(&self.peak),
+            dirty: bytes(&self.dirty),
+        }
+    }
+}
+
+/// Sums over the table, in bytes.
+pub(crate) struct Totals {
+    pub(crate) mapped: usize,
+    pub(crate) claimed: usize,
+    pub(crate) peak: usize,
+    pub(crate) dirty: usize,
+}
+
+/// The slices at which a run may begin: multiples of `stride`; slice 0 has the header in front.
+fn starts(stride: usize, small: bool) -> u64 {
+    if stride == 1 {
+        return if small { u64::MAX } else { !1 };
+    }
+    (stride..SLICES).step_by(stride).fold(0, |starts, slice| starts | 1 << slice)
+}

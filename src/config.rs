@@ -1,0 +1,121 @@
+//! The numbers, each with its reason, asserted against each other.
+//!
+//! Sizes are in bytes unless the name says otherwise.
+
+/// 1024 bytes.
+pub(crate) const KIB: usize = 1024;
+/// 1024 KiB.
+pub(crate) const MIB: usize = 1024 * KIB;
+
+/// Slices in a chunk: the state of a whole chunk is one `u64` per bitmap, and a claim is one CAS.
+pub(crate) const SLICES: usize = 64;
+
+/// The unit in which a chunk is cut into pages and runs.
+#[cfg(target_pointer_width = "64")]
+pub(crate) const SLICE: usize = 64 * KIB;
+/// A 32-bit address space wants smaller windows.
+#[cfg(target_pointer_width = "32")]
+pub(crate) const SLICE: usize = 16 * KIB;
+
+/// The aligned window that metadata is found by masking with.
+pub(crate) const CHUNK: usize = SLICE * SLICES;
+
+/// The granularity of small requests, and the alignment of every block.
+pub(crate) const GRANULE: usize = 16;
+
+/// The largest small block: served from the free-list heads in thread-local storage.
+pub(crate) const SMALL_MAX: usize = KIB;
+
+/// Free-list heads of a thread: one per granule from 0 to `SMALL_MAX`, both included.
+pub(crate) const HEADS: usize = SMALL_MAX / GRANULE + 1;
+
+/// The largest medium block: served from pages of one to [`MEDIUM_SLICES_MAX`] slices.
+pub(crate) const MEDIUM_MAX: usize = SLICE / 2;
+
+/// A medium page has at least this many blocks, so that one long-lived block does not hold much memory.
+pub(crate) const MEDIUM_BLOCKS_MIN: usize = 8;
+
+/// The largest run of slices; what is larger becomes a mapping of its own ("huge").
+pub(crate) const LARGE_MAX: usize = CHUNK / 2;
+
+/// The smallest OS page of any system: free lists are extended to such a boundary at a time, so that memory
+/// is touched no sooner than it is needed.
+pub(crate) const EXTENSION: usize = 4 * KIB;
+
+/// Offset of the page records in a chunk. The owner words before them are read by every thread that frees; the
+/// records are written by their owner: they share no cache line and, with 4 KiB OS pages, no OS page.
+pub(crate) const RECORDS_OFFSET: usize = 4 * KIB;
+
+/// Offset of the first block of the ordinary page in slice 0. The 4 KiB before it are kept for the cold records
+/// of partial deallocation and the hardened build; they cost addresses, not memory, until touched.
+pub(crate) const FIRST_BLOCK_OFFSET: usize = 12 * KIB;
+
+/// Slices that are mapped of the first chunk to begin with: small processes stay small, and on Redox `fork` and
+/// exit walk every reserved page. Doubled until the chunk is whole; later chunks are mapped whole.
+pub(crate) const FIRST_COMMIT_SLICES: usize = 4;
+
+/// Bytes of a heap record, and its alignment: the low bits of an owner word are flags.
+#[cfg(target_pointer_width = "64")]
+pub(crate) const HEAP_SIZE: usize = 2 * KIB;
+/// Half the pointers, half the record.
+#[cfg(target_pointer_width = "32")]
+pub(crate) const HEAP_SIZE: usize = KIB;
+
+/// Heap records in a slab, which is one slice.
+pub(crate) const HEAPS_PER_SLAB: usize = SLICE / HEAP_SIZE;
+
+/// Slabs of heap records that a process can have: 65,536 threads at the same time. Threads beyond that are served by
+/// the process heap.
+pub(crate) const HEAP_SLABS: usize = 2048;
+
+/// Sets and ways of the remote ring (after BatchIt, ISMM 2024).
+pub(crate) const RING_SETS: usize = 8;
+/// See [`RING_SETS`].
+pub(crate) const RING_WAYS: usize = 2;
+
+const _: () = {
+    assert!(CHUNK.is_power_of_two() && SLICE.is_power_of_two());
+    assert!(SLICES == 64, "chunk state is one u64 per bitmap");
+    assert!(HEADS <= ralloc_platform::THREAD_WORDS - 2, "heads, heap and state fit the thread block");
+    assert!(SLICE / GRANULE <= u16::MAX as usize, "block counts of a page are u16");
+    assert!(RECORDS_OFFSET + SLICES * 64 <= 2 * RECORDS_OFFSET, "records fit between owners and cold records");
+    assert!(FIRST_BLOCK_OFFSET + MEDIUM_BLOCKS_MIN * SMALL_MAX <= SLICE || cfg!(target_pointer_width = "32"));
+    assert!(HEAPS_PER_SLAB <= 32, "the orphans of a slab are one u32");
+    assert!(LARGE_MAX >= 2 * MEDIUM_MAX && LARGE_MAX % SLICE == 0);
+};
+
+/// Policy that may differ between two allocators in one program.
+///
+/// Every constant has a default, chosen by measurement where it says so; implement the trait for a type of your
+/// own and override what should differ.
+pub trait Tuning: 'static {
+    /// Most blocks that a refill moves to a free-list head.
+    const REFILL_BLOCKS: usize = 64;
+    /// Most bytes that a refill moves to a free-list head (at least one block moves).
+    const REFILL_BYTES: usize = 4 * KIB;
+    /// Pages after the current one at which a refill looks for free blocks before it extends the current one.
+    const LOOK_AHEAD: usize = 4;
+    /// Blocks that a thread may hold back in its remote ring before it delivers them all.
+    const RING_BLOCKS: usize = 256;
+    /// Bytes that a thread may hold back in its remote ring before it delivers them all.
+    const RING_BYTES: usize = 32 * KIB;
+    /// Refills between two rounds of housekeeping of a heap (empty pages given back, sparse pages donated).
+    const TICK: u32 = 64;
+    /// Free memory that may stay resident whatever the size of the heap.
+    const DIRTY_FLOOR: usize = 8 * MIB;
+    /// Free memory that may stay resident as a share of live memory: one part in `DIRTY_SHARE`.
+    const DIRTY_SHARE: usize = 8;
+    /// Bytes of freed huge blocks kept for the next huge request.
+    const HUGE_CACHE: usize = 32 * MIB;
+    /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
+    /// sparsest to the process.
+    const DONATE_ABOVE: usize = 4;
+    /// Orphans at which a refill looks for a page of its class before it takes a fresh one.
+    const ORPHANS_LOOKED_AT: usize = 16;
+}
+
+/// The defaults of [`Tuning`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Defaults;
+
+impl Tuning for Defaults {}

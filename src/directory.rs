@@ -1,0 +1,204 @@
+//! The directory of heaps: where every heap record is, and which heaps are orphans.
+//!
+//! An orphan is a heap whose thread has gone. Its bit in the directory is set while nobody holds it; whoever clears the
+//! bit holds the heap, with all the rights of an owner, until the bit is set again. That is the only lock there is
+//! around a heap, and it is only ever tried.
+//!
+//! Heap 0 is the *commons*: an orphan from the beginning, never adopted whole. Donated pages belong to it, and threads
+//! that have no heap of their own borrow it.
+
+use ralloc_platform::Platform;
+
+use crate::{
+    config::{HEAP_SIZE, HEAP_SLABS, HEAPS_PER_SLAB, Tuning},
+    heap::Heap,
+    memory::Memory,
+    primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
+};
+
+/// The number of the commons.
+pub(crate) const COMMONS: usize = 0;
+
+/// All heaps of an instance.
+pub(crate) struct Directory {
+    slabs: [AtomicPtr<u8>; HEAP_SLABS],
+    orphans: [AtomicU32; HEAP_SLABS],
+    /// Heaps numbered so far.
+    count: AtomicUsize,
+    /// The number of the heap that was left last. A hint: its memory is the warmest.
+    recent: AtomicUsize,
+}
+
+/// A heap without a thread, held by the caller.
+pub(crate) struct Held<'a> {
+    directory: &'a Directory,
+    pub(crate) heap: &'a Heap,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.directory.leave(self.heap);
+    }
+}
+
+impl<'a> Held<'a> {
+    /// Make the heap the caller's own, for good.
+    pub(crate) fn keep(self) -> &'a Heap {
+        let heap = self.heap;
+        core::mem::forget(self);
+        heap
+    }
+}
+
+impl Directory {
+    pub(crate) const fn new() -> Self {
+        Self {
+            slabs: [const { AtomicPtr::new(core::ptr::null_mut()) }; HEAP_SLABS],
+            orphans: [const { AtomicU32::new(0) }; HEAP_SLABS],
+            count: AtomicUsize::new(0),
+            recent: AtomicUsize::new(COMMONS),
+        }
+    }
+
+    /// Heaps that there are, the commons included.
+    pub(crate) fn count(&self) -> usize {
+        // Acquire: pairs with the Release in `create`.
+        self.count.load(Ordering::Acquire).min(HEAP_SLABS * HEAPS_PER_SLAB)
+    }
+
+    /// The heap with number `number`, if its slab is there.
+    pub(crate) fn heap(&self, number: usize) -> Option<&Heap> {
+        // Acquire: pairs with the Release in `slab_or_claim`.
+        let slab = self.slabs.get(number / HEAPS_PER_SLAB)?.load(Ordering::Acquire);
+        if slab.is_null() {
+            return None;
+        }
+        // SAFETY: a slab has so many records.
+        let record = unsafe { slab.add(number % HEAPS_PER_SLAB * HEAP_SIZE) };
+        let record: *const Heap = record.cast();
+        // SAFETY: slabs stay, are aligned, and zero is a valid record.
+        Some(unsafe { &*record })
+    }
+
+    /// All heaps.
+    pub(crate) fn heaps(&self) -> impl Iterator<Item = &Heap> {
+        (0..self.count()).filter_map(|number| self.heap(number))
+    }
+
+    fn slab_or_claim<P: Platform, T: Tuning>(
+        &self,
+        number: usize,
+        memory: &Memory<P, T>,
+    ) -> Option<()> {
+        let slab = self.slabs.get(number)?;
+        if !slab.load(Ordering::Acquire).is_null() {
+            return Some(());
+        }
+        let run = memory.claim(1, 1, false)?;
+        run.clear(HEAP_SIZE * HEAPS_PER_SLAB);
+        let null = core::ptr::null_mut();
+        // Release: pairs with the Acquire in `heap`: the records are zero.
+        let published =
+            slab.compare_exchange(null, run.start().as_ptr(), Ordering::Release, Ordering::Relaxed);
+        if published.is_err() {
+            memory.release(&run, run.slices);
+        } else if number == 0 {
+            // Release: pairs with the Acquire in `claim`. From now on the commons can be had.
+            self.orphans[0].fetch_or(1, Ordering::Release);
+        }
+        Some(())
+    }
+
+    /// A heap that nobody has had before.
+    pub(crate) fn create<P: Platform, T: Tuning>(&self, memory: &Memory<P, T>) -> Option<&Heap> {
+        self.slab_or_claim(0, memory)?;
+        // Relaxed: only the number matters; 0 is the commons.
+        let _ = self.count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        let mut number = self.count.load(Ordering::Relaxed);
+        loop {
+            self.slab_or_claim(number / HEAPS_PER_SLAB, memory)?;
+            // Release: pairs with the Acquire in `count`: the slab is there.
+            match self.count.compare_exchange_weak(
+                number,
+                number + 1,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break,
+                Err(now) => number = now,
+            }
+        }
+        let heap = self.heap(number)?;
+        heap.number.set(number as u32);
+        Some(heap)
+    }
+
+    fn bit(number: usize) -> u32 {
+        1 << (number % HEAPS_PER_SLAB)
+    }
+
+    /// Whether the heap is an orphan that nobody holds. A hint, unless a fence orders it.
+    pub(crate) fn is_orphan(&self, heap: &Heap) -> bool {
+        let number = heap.number.get() as usize;
+        self.orphans[number / HEAPS_PER_SLAB].load(Ordering::Relaxed) & Self::bit(number) != 0
+    }
+
+    /// Hold an orphan, on behalf of the heap at `holder` (1 for a thread without one).
+    pub(crate) fn claim(&self, number: usize, holder: usize) -> Option<Held<'_>> {
+        let word = self.orphans.get(number / HEAPS_PER_SLAB)?;
+        let bit = Self::bit(number);
+        // Relaxed: a look before the expensive attempt.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            return None;
+        }
+        // Acquire: pairs with the Release in `leave`: the heap is as its last holder left it.
+        if word.fetch_and(!bit, Ordering::Acquire) & bit == 0 {
+            return None;
+        }
+        let heap = self.heap(number)?;
+        heap.holder.store(holder, Ordering::Relaxed);
+        Some(Held { directory: self, heap })
+    }
+
+    /// Let others have a heap.
+    pub(crate) fn leave(&self, heap: &Heap) {
+        let number = heap.number.get() as usize;
+        heap.offers.store(heap.with_room(), Ordering::Relaxed);
+        heap.holder.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `claim`.
+        self.orphans[number / HEAPS_PER_SLAB].fetch_or(Self::bit(number), Ordering::Release);
+    }
+
+    /// Note that the heap was left by its thread just now.
+    pub(crate) fn left(&self, heap: &Heap) {
+        self.recent.store(heap.number.get() as usize, Ordering::Relaxed);
+    }
+
+    /// Hold the orphan that was left last, else any, for a new thread. Never the commons, nor a heap whose pages a fork has
+    /// made doubtful.
+    pub(crate) fn claim_for_thread(&self) -> Option<Held<'_>> {
+        let adoptable = |number: usize| {
+            let heap = self.heap(number)?;
+            (number != COMMONS && heap.frozen.get() == 0).then_some(())?;
+            self.claim(number, heap.address())
+        };
+        adoptable(self.recent.load(Ordering::Relaxed))
+            .or_else(|| self.orphan_numbers(0).find_map(adoptable))
+    }
+
+    /// The numbers of the heaps that are orphans and unheld, from the slab of `from` on, round.
+    pub(crate) fn orphan_numbers(&self, from: usize) -> impl Iterator<Item = usize> {
+        let slabs = self.count().div_ceil(HEAPS_PER_SLAB);
+        let first = from / HEAPS_PER_SLAB;
+        (first..slabs).chain(0..first.min(slabs)).flat_map(|slab| {
+            let mut word = self.orphans[slab].load(Ordering::Relaxed);
+            core::iter::from_fn(move || {
+                let bit = word.trailing_zeros() as usize;
+                (bit < HEAPS_PER_SLAB).then(|| {
+                    word &= word - 1;
+                    slab * HEAPS_PER_SLAB + bit
+                })
+            })
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! What the allocator says before it ends a process that has misused it. Each line is a constant, listed in the README.
+
+use ralloc_platform::Platform;
+
+/// A pointer was freed, or asked about, that is not the start of a live block.
+pub(crate) const INVALID_FREE: &str = "ralloc: invalid free: ";
+
+/// Write `line` and the address to standard error, and abort.
+#[cold]
+pub(crate) fn fatal(kernel: &impl Platform, line: &str, address: usize) -> ! {
+    let mut text = [0; 64];
+    let digits = 2 * size_of::<usize>();
+    let mut length = 0;
+    let mut put = |byte: u8| {
+        if let Some(place) = text.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    };
+    line.bytes().for_each(&mut put);
+    b"0x".iter().copied().for_each(&mut put);
+    let significant = (usize::BITS - (address | 1).leading_zeros()).div_ceil(4) as usize;
+    for digit in (digits - significant)..digits {
+        let nibble = address >> (4 * (digits - 1 - digit)) & 15;
+        put(b"0123456789abcdef"[nibble]);
+    }
+    put(b'\n');
+    kernel.write_stderr(&text[..length]);
+    kernel.abort()
+}

@@ -1,0 +1,438 @@
+//! A heap: what one thread owns. Pages by class, the remote ring, the inbox.
+//!
+//! Synchronization. Everything but the inbox is touched by one thread only: the one whose heap it is, or, of an orphan,
+//! the one that has claimed it ([`directory`](crate::directory)). A page belongs to the heap named in the owner word of
+//! its first slice, and only that heap touches the page's record.
+//!
+//! Equation: a page is in the queue of its class exactly when FULL is clear in its owner word.
+
+use core::{cell::Cell, ptr::NonNull};
+
+use ralloc_platform::Platform;
+
+use crate::{
+    block::Block,
+    chunk::{Chunk, Owner},
+    config::{HEAP_SIZE, Tuning},
+    memory::Memory,
+    page::Page,
+    primitive::{AtomicU64, AtomicUsize},
+    remote::{Batch, Inbox, Ring},
+    size_class::{CLASSES, SizeClass},
+};
+
+/// Pages of one class that may have a block to give, linked through their records.
+struct Queue {
+    first: Cell<*const Page>,
+    last: Cell<*const Page>,
+}
+
+/// A heap record. All zero is a heap without pages; records are never freed.
+#[repr(C)]
+pub(crate) struct Heap {
+    /// Where other threads deliver.
+    pub(crate) inbox: Inbox,
+    /// The heap's number in the directory. Constant.
+    pub(crate) number: Cell<u32>,
+    /// The fork epoch in which the heap was found without its thread: its older pages cannot be trusted.
+    pub(crate) frozen: Cell<u32>,
+    /// Refills until the next housekeeping is due.
+    ticks: Cell<u32>,
+    /// How deep in slow paths the owner is.
+    pub(crate) busy: Cell<u32>,
+    /// Batches that this heap's thread has delivered. Written by the owner, read by anybody.
+    pub(crate) sent: AtomicUsize,
+    /// Classes whose only page is empty, now and at the last housekeeping.
+    idle: Cell<u64>,
+    idle_before: Cell<u64>,
+    /// Of an orphan: classes that have pages to give. A hint for adopters.
+    pub(crate) offers: AtomicU64,
+    /// Of an orphan: the address of the heap (or 1) on whose behalf it is held, 0 if it is not.
+    pub(crate) holder: AtomicUsize,
+    queues: [Queue; CLASSES],
+    pub(crate) ring: Ring,
+}
+
+const _: () = assert!(size_of::<Heap>() <= HEAP_SIZE && align_of::<Heap>() <= HEAP_SIZE);
+
+/// What a refill brought.
+pub(crate) struct Refill {
+    /// The first block of a list.
+    pub(crate) first: Block,
+    /// Whether the first block reads zero but for its first word.
+    pub(crate) zeroed: bool,
+}
+
+impl Queue {
+    fn first(&self) -> Option<&Page> {
+        // SAFETY: a page in a queue has its record.
+        unsafe { self.first.get().as_ref() }
+    }
+
+    fn is_single(&self) -> bool {
+        core::ptr::eq(self.first.get(), self.last.get())
+    }
+
+    fn push_first(&self, page: &Page) {
+        let old = self.first.replace(page);
+        page.prev.set(core::ptr::null());
+        page.next.set(old);
+        // SAFETY: as in `first`.
+        match unsafe { old.as_ref() } {
+            Some(old) => old.prev.set(page),
+            None => self.last.set(page),
+        }
+    }
+
+    fn push_last(&self, page: &Page) {
+        let old = self.last.replace(page);
+        page.next.set(core::ptr::null());
+        page.prev.set(old);
+        // SAFETY: as in `first`.
+        match unsafe { old.as_ref() } {
+            Some(old) => old.next.set(page),
+            None => self.first.set(page),
+        }
+    }
+
+    fn remove(&self, page: &Page) {
+        let (prev, next) = (page.prev.get(), page.next.get());
+        // SAFETY: as in `first`.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.next.set(next),
+            None => self.first.set(next),
+        }
+        // SAFETY: as in `first`.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.prev.set(prev),
+            None => self.last.set(prev),
+        }
+    }
+
+    fn pages(&self) -> impl Iterator<Item = &Page> {
+        let mut page = self.first();
+        core::iter::from_fn(move || {
+            let this = page?;
+            // SAFETY: as in `first`.
+            page = unsafe { this.next.get().as_ref() };
+            Some(this)
+        })
+    }
+}
+
+impl Heap {
+    /// The heap that a page's owner word names.
+    ///
+    /// # Safety
+    ///
+    /// The word belongs to a page: it has neither `RUN` nor `UNOWNED`.
+    #[inline]
+    pub(crate) unsafe fn of<'a>(owner: Owner) -> &'a Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::at(owner.heap_address()) }
+    }
+
+    /// The heap at `address`.
+    ///
+    /// # Safety
+    ///
+    /// `address` is that of a heap record.
+    #[inline]
+    pub(crate) unsafe fn at<'a>(address: usize) -> &'a Self {
+        let heap: *const Self = core::ptr::with_exposed_provenance(address);
+        // SAFETY: heap records are never freed.
+        unsafe { &*heap }
+    }
+
+    /// The address, as owner words have it.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        core::ptr::from_ref(self).expose_provenance()
+    }
+
+    fn queue(&self, class: SizeClass) -> &Queue {
+        &self.queues[class.index()]
+    }
+
+    /// Blocks of `class` from the heap's own pages, at most `limit`: what has come home before what has never been used.
+    /// `collect` is called once, when the current page has nothing to give, and empties the inbox.
+    pub(crate) fn refill<T: Tuning>(
+        &self,
+        class: SizeClass,
+        limit: usize,
+        collect: impl FnOnce(),
+    ) -> Option<Refill> {
+        let queue = self.queue(class);
+        let mut collect = Some(collect);
+        loop {
+            let page = queue.first();
+            if let Some(first) = page.and_then(|page| page.take(limit)) {
+                return Some(Refill { first, zeroed: false });
+            }
+            if let Some(collect) = collect.take().filter(|_| !self.inbox.is_empty()) {
+                collect();
+                continue;
+            }
+            let page = page?;
+            if let Some(fuller) = Self::fullest_after(page, T::LOOK_AHEAD) {
+                queue.remove(fuller);
+                queue.push_first(fuller);
+            } else if page.extendable() {
+                self.idle.set(self.idle.get() & !class.bit());
+                let extension = page.extend(limit);
+                return Some(Refill { first: extension.first, zeroed: extension.zeroed });
+            } else {
+                queue.remove(page);
+                Self::mark(page, |owner| owner.with(Owner::FULL));
+            }
+        }
+    }
+
+    /// A block of `class` from the current page.
+    #[inline]
+    pub(crate) fn pop(&self, class: SizeClass) -> Option<Block> {
+        self.queue(class).first()?.pop()
+    }
+
+    /// Of the `count` pages after `page`, the one with the fewest free blocks, but some: sparse pages are left to drain.
+    fn fullest_after(page: &Page, count: usize) -> Option<&Page> {
+        let mut best: Option<&Page> = None;
+        let mut next = page.next.get();
+        for _ in 0..count {
+            // SAFETY: a page in a queue has its record.
+            let Some(page) = (unsafe { next.as_ref() }) else { break };
+            if page.free.get() != 0
+                && best.is_none_or(|best| page.free_count() < best.free_count())
+            {
+                best = Some(page);
+            }
+            next = page.next.get();
+        }
+        best
+    }
+
+    /// Change the owner word of a page's first slice.
+    fn mark(page: &Page, change: impl FnOnce(Owner) -> Owner) {
+        // SAFETY: the page is in use, so its chunk is mapped.
+        let chunk = unsafe { Chunk::of(page.chunk()) };
+        chunk.set_owner(page.slice(), change(chunk.owner(page.slice())));
+    }
+
+    /// Make a fresh page of `class` the current one.
+    pub(crate) fn open_page<P: Platform, T: Tuning>(
+        &self,
+        class: SizeClass,
+        memory: &Memory<P, T>,
+    ) -> bool {
+        let Some(run) = memory.claim(class.page_slices(), 1, class.is_small()) else {
+            return false;
+        };
+        // SAFETY: we hold a slice of the chunk.
+        let chunk = unsafe { Chunk::of(run.base) };
+        let page = chunk.page(run.first);
+        page.open(class, run.is_clean(), memory.epoch());
+        chunk.set_owners(run.first, run.slices, Owner::heap(self.address(), 0));
+        self.queue(class).push_first(page);
+        true
+    }
+
+    /// Take a block home that the owner of the page frees.
+    ///
+    /// # Safety
+    ///
+    /// `block` is a used block of `page`, given up by its user; `owner` is the word of the page's first slice and names
+    /// this heap, and the calling thread holds it.
+    pub(crate) unsafe fn free_local<P: Platform, T: Tuning>(
+        &self,
+        page: &Page,
+        owner: Owner,
+        block: Block,
+        memory: &Memory<P, T>,
+    ) {
+        let empty = page.push(block);
+        self.came_home(page, owner, empty, memory);
+    }
+
+    /// After blocks of `page` came home: into the queue if it was full, out of the heap if it is empty.
+    fn came_home<P: Platform, T: Tuning>(
+        &self,
+        page: &Page,
+        owner: Owner,
+        empty: bool,
+        memory: &Memory<P, T>,
+    ) {
+        if owner.has(Owner::FULL) {
+            Self::mark(page, |owner| owner.without(Owner::FULL));
+            self.queue(page.class()).push_last(page);
+        }
+        if empty {
+            self.retire(page, memory);
+        }
+    }
+
+    /// A page has no used block any more: keep it if it is the last of its class, else give it back.
+    pub(crate) fn retire<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
+        page.reset();
+        if self.queue(page.class()).is_single() {
+            self.idle.set(self.idle.get() | page.class().bit());
+        } else {
+            self.close_page(page, memory);
+        }
+    }
+
+    /// Give an empty page back.
+    fn close_page<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
+        debug_assert!(page.used.get() == 0);
+        self.queue(page.class()).remove(page);
+        // SAFETY: the page is in use, so its chunk is mapped.
+        let chunk = unsafe { Chunk::of(page.chunk()) };
+        let (first, slices, touched) = (page.slice(), page.slices(), page.touched_slices());
+        chunk.disown(first, slices);
+        memory.release(&memory.chunks.held(page.chunk(), first, slices), touched);
+    }
+
+    /// Take everything home that has arrived. Batches for pages that have moved are handed to `forward`.
+    pub(crate) fn collect<P: Platform, T: Tuning>(
+        &self,
+        memory: &Memory<P, T>,
+        mut forward: impl FnMut(Batch),
+    ) {
+        for batch in self.inbox.take_all() {
+            let (page, owner) = page_of(batch.first.start());
+            if owner.heap_address() != self.address() {
+                forward(batch);
+                continue;
+            }
+            let owner = self.thaw(page, owner, memory.epoch());
+            let empty = page.push_all(batch.first, batch.last, batch.count);
+            self.came_home(page, owner, empty, memory);
+        }
+    }
+
+    /// A page that was whole before a fork that its thread did not survive: forget what it says of free blocks.
+    fn thaw(&self, page: &Page, owner: Owner, epoch: u32) -> Owner {
+        if page.epoch.get() >= self.frozen.get() {
+            return owner;
+        }
+        page.freeze(epoch);
+        Self::mark(page, |owner| owner.with(Owner::FULL));
+        owner.with(Owner::FULL)
+    }
+
+    /// In a child of `fork`, for a heap whose thread is gone and may have been in the middle of anything: forget all
+    /// pages. They come back one by one, as their blocks are freed.
+    pub(crate) fn freeze(&self, epoch: u32) {
+        self.frozen.set(epoch);
+        self.busy.set(0);
+        self.idle.set(0);
+        self.idle_before.set(0);
+        self.inbox.discard();
+        self.ring.flush().for_each(drop);
+        for queue in &self.queues {
+            queue.first.set(core::ptr::null());
+            queue.last.set(core::ptr::null());
+        }
+    }
+
+    /// Count a refill. Returns whether housekeeping is due.
+    #[inline]
+    pub(crate) fn tick<T: Tuning>(&self) -> bool {
+        let ticks = self.ticks.get() + 1;
+        let due = ticks >= T::TICK;
+        self.ticks.set(if due { 0 } else { ticks });
+        due
+    }
+
+    /// Give back pages that have been empty since the last time.
+    pub(crate) fn sweep<P: Platform, T: Tuning>(&self, memory: &Memory<P, T>) {
+        self.close_idle(self.idle.get() & self.idle_before.get(), memory);
+        self.idle_before.set(self.idle.get());
+    }
+
+    /// Give all empty pages back.
+    pub(crate) fn close_all_idle<P: Platform, T: Tuning>(&self, memory: &Memory<P, T>) {
+        self.close_idle(self.idle.get(), memory);
+    }
+
+    fn close_idle<P: Platform, T: Tuning>(&self, classes: u64, memory: &Memory<P, T>) {
+        let mut left = classes;
+        while left != 0 {
+            let class = SizeClass::from_index(left.trailing_zeros() as usize);
+            left &= left - 1;
+            let empty = self.queue(class).pages().find(|page| page.used.get() == 0);
+            if let Some(page) = empty {
+                self.close_page(page, memory);
+            }
+        }
+        self.idle.set(self.idle.get() & !classes);
+    }
+
+    /// Classes that have pages with room.
+    pub(crate) fn with_room(&self) -> u64 {
+        let class = |index: usize| SizeClass::from_index(index);
+        (0..CLASSES)
+            .filter(|&index| self.queue(class(index)).first().is_some())
+            .fold(0, |set, index| set | class(index).bit())
+    }
+
+    /// If there are more than `above` pages of `class` with room, more than half free together: the one with the most.
+    pub(crate) fn sparsest(&self, class: SizeClass, above: usize) -> Option<&Page> {
+        let room = |page: &Page| usize::from(page.capacity.get()) - page.used.get() as usize;
+        let (mut pages, mut free, mut capacity) = (0, 0, 0);
+        // Enough to judge by, and a bound on the work.
+        for page in self.queue(class).pages().take(4 * above) {
+            pages += 1;
+            free += room(page);
+            capacity += usize::from(page.capacity.get());
+        }
+        if pages <= above || 2 * free <= capacity {
+            return None;
+        }
+        let candidates = self.queue(class).pages().take(4 * above).skip(1);
+        candidates.max_by_key(|page| room(page))
+    }
+
+    /// Some page of `class` with room.
+    pub(crate) fn any_with_room(&self, class: SizeClass) -> Option<&Page> {
+        self.queue(class).first()
+    }
+
+    /// Hand a page in our queue to another heap, which the caller holds as well.
+    pub(crate) fn give(&self, page: &Page, to: &Self) {
+        let class = page.class();
+        self.queue(class).remove(page);
+        if self.queue(class).first().is_none() {
+            self.idle.set(self.idle.get() & !class.bit());
+        }
+        // SAFETY: the page is in use, so its chunk is mapped.
+        let chunk = unsafe { Chunk::of(page.chunk()) };
+        chunk.set_owners(page.slice(), page.slices(), Owner::heap(to.address(), 0));
+        to.queue(class).push_last(page);
+    }
+
+    /// Walk all queues and check their pages.
+    #[cfg(any(test, debug_assertions))]
+    pub(crate) fn check(&self) {
+        for queue in &self.queues {
+            let mut prev: *const Page = core::ptr::null();
+            for page in queue.pages() {
+                page.check();
+                assert!(core::ptr::eq(page.prev.get(), prev));
+                let (_, owner) = page_of(page.start());
+                assert!(owner.word() == self.address(), "a queued page is ours and not full");
+                prev = page;
+            }
+            assert!(core::ptr::eq(queue.last.get(), prev));
+        }
+    }
+}
+
+/// The page or run that `address` lies in, and the owner word of its first slice.
+#[inline]
+pub(crate) fn page_of<'a>(address: NonNull<u8>) -> (&'a Page, Owner) {
+    // SAFETY: callers hold a block of the page, so the chunk is mapped.
+    let chunk = unsafe { Chunk::of(address) };
+    let slice = Chunk::slice_of(address);
+    let head = chunk.head_of(slice, chunk.owner_acquire(slice));
+    (chunk.page(head), chunk.owner_acquire(head))
+}

@@ -1,0 +1,255 @@
+//! A page: a run of slices that holds blocks of one class.
+//!
+//! The record is written by the page's owner only (the heap named in the owner word of its first slice, see
+//! [`chunk`](crate::chunk)); other threads may read what the comments below call constant.
+//!
+//! Equation: `used + free.len() == initialised <= capacity`. A block counts as used from the moment it leaves
+//! `free` until the owner takes it home: in a thread's free-list head, in the program's hands, in a remote ring or in
+//! an inbox.
+
+use core::{cell::Cell, ptr::NonNull};
+
+use crate::{
+    block::Block,
+    config::{CHUNK, EXTENSION, FIRST_BLOCK_OFFSET, RECORDS_OFFSET, SLICE, SLICES},
+    free_list::{self, Link},
+    size_class::SizeClass,
+};
+
+/// The record of a page or run, 64 bytes in the chunk's header.
+#[repr(C, align(64))]
+pub(crate) struct Page {
+    /// Blocks that came home. Owner only.
+    pub(crate) free: Cell<Link>,
+    /// Blocks that are not on `free`. Owner only.
+    pub(crate) used: Cell<u32>,
+    /// Blocks that have ever been on a list. Owner only.
+    pub(crate) initialised: Cell<u16>,
+    /// Blocks that the page may ever hold. Owner only.
+    pub(crate) capacity: Cell<u16>,
+    /// Neighbours in the owner's queue of the class. Owner only.
+    pub(crate) next: Cell<*const Page>,
+    /// See `next`.
+    pub(crate) prev: Cell<*const Page>,
+    /// Bytes of a block. Constant.
+    pub(crate) block_size: Cell<u32>,
+    /// The fork epoch in which the page was last known to be whole. Owner only.
+    pub(crate) epoch: Cell<u32>,
+    /// The class of the blocks. Constant.
+    class: Cell<u8>,
+    /// Slices of the page or run. Constant.
+    slices: Cell<u8>,
+    /// In the record of a later slice: how many slices before it the page or run begins. Constant.
+    pub(crate) head_distance: Cell<u8>,
+    /// Whether memory after the initialised blocks reads zero. Owner only.
+    clean: Cell<bool>,
+}
+
+const _: () = assert!(size_of::<Page>() == 64);
+
+/// What [`Page::extend`] made.
+pub(crate) struct Extension {
+    /// The first block of a list.
+    pub(crate) first: Block,
+    /// Whether the first block reads zero but for its first word.
+    pub(crate) zeroed: bool,
+}
+
+impl Page {
+    /// Make this the record of a page of `class` without blocks, of which all are still to be initialised.
+    pub(crate) fn open(&self, class: SizeClass, clean: bool, epoch: u32) {
+        let room = class.page_slices() * SLICE - self.offset_in_first_slice();
+        self.free.set(0);
+        self.used.set(0);
+        self.initialised.set(0);
+        self.capacity.set((room / class.size()) as u16);
+        self.block_size.set(class.size() as u32);
+        self.epoch.set(epoch);
+        self.class.set(class.index() as u8);
+        self.slices.set(class.page_slices() as u8);
+        self.head_distance.set(0);
+        self.clean.set(clean);
+    }
+
+    /// Make this the record of a run of `slices` slices.
+    pub(crate) fn open_run(&self, slices: usize) {
+        self.slices.set(slices as u8);
+        self.head_distance.set(0);
+    }
+
+    /// The position of the first slice in its chunk.
+    #[inline]
+    pub(crate) fn slice(&self) -> usize {
+        (core::ptr::from_ref(self).addr() & (CHUNK - 1) & (RECORDS_OFFSET - 1)) / size_of::<Self>()
+            % SLICES
+    }
+
+    /// The address of the chunk.
+    #[inline]
+    pub(crate) fn chunk(&self) -> NonNull<u8> {
+        let base = core::ptr::from_ref(self).expose_provenance() & !(CHUNK - 1);
+        // SAFETY: a record lies behind the start of its chunk, so that start is not 0.
+        unsafe { NonNull::new_unchecked(core::ptr::with_exposed_provenance_mut(base)) }
+    }
+
+    /// The class of the blocks.
+    #[inline]
+    pub(crate) fn class(&self) -> SizeClass {
+        SizeClass::from_index(self.class.get() as usize)
+    }
+
+    /// Slices of the page or run.
+    #[inline]
+    pub(crate) fn slices(&self) -> usize {
+        self.slices.get() as usize
+    }
+
+    /// The start of the first slice, or of the blocks in slice 0.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        // SAFETY: the slice lies in the chunk.
+        unsafe { self.chunk().add(self.slice() * SLICE + self.offset_in_first_slice()) }
+    }
+
+    /// Change how many slices a run has.
+    pub(crate) fn set_run_slices(&self, slices: usize) {
+        self.slices.set(slices as u8);
+    }
+
+    /// Slice 0 begins with the chunk's header.
+    fn offset_in_first_slice(&self) -> usize {
+        if self.slice() == 0 { FIRST_BLOCK_OFFSET } else { 0 }
+    }
+
+    /// The start of block `index`, which is below the capacity.
+    fn block(&self, index: usize) -> NonNull<u8> {
+        // SAFETY: block `index` of the page lies within the chunk.
+        unsafe { self.start().add(index * self.block_size.get() as usize) }
+    }
+
+    /// Blocks on `free`.
+    #[inline]
+    pub(crate) fn free_count(&self) -> usize {
+        (u32::from(self.initialised.get()) - self.used.get()) as usize
+    }
+
+    /// Whether blocks can still be initialised.
+    #[inline]
+    pub(crate) fn extendable(&self) -> bool {
+        self.initialised.get() < self.capacity.get()
+    }
+
+    /// Slices of the page, from the first on, that may have been written to.
+    pub(crate) fn touched_slices(&self) -> usize {
+        let end = self.offset_in_first_slice()
+            + self.initialised.get() as usize * self.block_size.get() as usize;
+        if self.clean.get() { end.div_ceil(SLICE) } else { self.slices() }
+    }
+
+    /// Take up to `limit` blocks off `free`.
+    ///
+    /// Pre: `limit > 0`.
+    pub(crate) fn take(&self, limit: usize) -> Option<Block> {
+        // SAFETY: the links of `free` are blocks of this page, owned with it.
+        let first = unsafe { Block::from_link(self.free.get()) }?;
+        let count = self.free_count();
+        if count <= limit {
+            self.free.set(0);
+            self.used.set(u32::from(self.initialised.get()));
+        } else {
+            // SAFETY: the list has `count > limit` blocks.
+            self.free.set(unsafe { free_list::cut(first, limit) });
+            self.used.set(self.used.get() + limit as u32);
+        }
+        Some(first)
+    }
+
+    /// Take one block off `free`.
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<Block> {
+        // SAFETY: as in `take`.
+        let first = unsafe { Block::from_link(self.free.get()) }?;
+        self.free.set(first.next());
+        self.used.set(self.used.get() + 1);
+        Some(first)
+    }
+
+    /// Put a used block back. Returns whether the page has no used blocks any more.
+    ///
+    /// Pre: `block` is a used block of this page, now in the owner's hands.
+    #[inline(always)]
+    pub(crate) fn push(&self, block: Block) -> bool {
+        block.set_next(self.free.get());
+        self.free.set(block.address());
+        let used = self.used.get() - 1;
+        self.used.set(used);
+        used == 0
+    }
+
+    /// Put a list of `count` used blocks back. Returns whether the page has no used blocks any more.
+    pub(crate) fn push_all(&self, first: Block, last: Block, count: usize) -> bool {
+        last.set_next(self.free.get());
+        self.free.set(first.address());
+        self.used.set(self.used.get() - count as u32);
+        self.used.get() == 0
+    }
+
+    /// Initialise up to `limit` more blocks, no further than the end of an OS page: memory is touched no sooner than
+    /// it is needed. They leave as used.
+    ///
+    /// Pre: the page is extendable; `limit > 0`.
+    pub(crate) fn extend(&self, limit: usize) -> Extension {
+        let size = self.block_size.get() as usize;
+        let start = self.block(self.initialised.get() as usize);
+        let room = EXTENSION - (start.as_ptr().addr() & (EXTENSION - 1));
+        let left = usize::from(self.capacity.get() - self.initialised.get());
+        let count = room.div_ceil(size).min(limit).min(left);
+        // SAFETY: these blocks belong to the page and have never been given out.
+        let first = unsafe { Block::from_ptr(start) };
+        // SAFETY: `count` blocks are left in the page.
+        unsafe { free_list::lay(first, size, count) };
+        self.initialised.set(self.initialised.get() + count as u16);
+        self.used.set(self.used.get() + count as u32);
+        Extension { first, zeroed: self.clean.get() }
+    }
+
+    /// Forget the order of the blocks of an empty page: they will be handed out from the start of the page again,
+    /// neighbours one after the other. What they held stays in memory.
+    pub(crate) fn reset(&self) {
+        debug_assert!(self.used.get() == 0);
+        self.free.set(0);
+        self.initialised.set(0);
+        self.clean.set(false);
+    }
+
+    /// Trust nothing about this page but which blocks are out: those that come home from now on may be reused.
+    pub(crate) fn freeze(&self, epoch: u32) {
+        self.free.set(0);
+        self.used.set(u32::from(self.initialised.get()));
+        self.capacity.set(self.initialised.get());
+        self.next.set(core::ptr::null());
+        self.prev.set(core::ptr::null());
+        self.epoch.set(epoch);
+    }
+
+    /// The start of the block that `address` lies in.
+    ///
+    /// Pre: `address` lies in a block of this page.
+    pub(crate) fn block_start(&self, address: NonNull<u8>) -> NonNull<u8> {
+        let first = self.block(0);
+        let offset = address.as_ptr().addr() - first.as_ptr().addr();
+        self.block(offset / self.block_size.get() as usize)
+    }
+
+    /// Check the equation, at the price of a walk over the free list.
+    #[cfg(any(test, debug_assertions))]
+    pub(crate) fn check(&self) {
+        let mut free = 0;
+        // SAFETY: the owner calls this, and owns the list.
+        for block in unsafe { free_list::drain(self.free.get()) } {
+            assert!(self.block_start(block.start()) == block.start(), "free block starts a block");
+            free += 1;
+        }
+        assert!(self.used.get() + free == u32::from(self.initialised.get()));
+        assert!(self.initialised.get() <= self.capacity.get());
+    }
+}

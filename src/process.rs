@@ -1,0 +1,330 @@
+//! What the heaps of a process do together: deliver, adopt, donate, come and go, fork.
+
+use ralloc_platform::{Platform, ThreadBlock};
+
+use crate::{
+    config::Tuning,
+    directory::{COMMONS, Directory, Held},
+    heap::{Heap, Refill, page_of},
+    memory::Memory,
+    primitive::{AtomicUsize, Ordering, fence},
+    remote::Batch,
+    size_class::SizeClass,
+};
+
+/// One allocator: which kernel it stands on, where its threads keep their words, its policy, and its state.
+///
+/// # Safety
+///
+/// `process` always returns the same state for a given thread block: the words in a thread's block point into it.
+pub unsafe trait Instance: Sized + 'static {
+    /// The kernel.
+    type Platform: Platform + 'static;
+    /// Where the words of a thread are.
+    type Thread: ThreadBlock;
+    /// The policy.
+    type Tuning: Tuning;
+
+    /// The state that all threads share.
+    fn process() -> &'static Process<Self>;
+
+    /// Called when a request could not be served, before null is returned: the C library sets `errno` here.
+    #[cold]
+    fn on_failure(_why: Failure) {}
+}
+
+/// Why a request could not be served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// There is no memory, or there could never be so much. `ENOMEM`.
+    NoMemory,
+    /// The arguments make no sense. `EINVAL`.
+    BadArgument,
+}
+
+/// The state that all threads of an [`Instance`] share. Constant initialisation is all it needs.
+pub struct Process<I: Instance> {
+    pub(crate) memory: Memory<I::Platform, I::Tuning>,
+    pub(crate) heaps: Directory,
+    /// Threads that have had a heap so far.
+    pub(crate) threads: AtomicUsize,
+    /// Whether the platform knows whom to call when threads exit and around `fork`.
+    pub(crate) hooks_installed: AtomicUsize,
+    /// Held (not 0) while the program break is being moved.
+    pub(crate) break_lock: AtomicUsize,
+}
+
+// SAFETY: heaps are reached through the directory by whoever holds them, everything else is atomic.
+unsafe impl<I: Instance> Sync for Process<I> {}
+
+/// Stands for a thread without a heap, where the address of the holder's heap is asked for.
+const NO_HEAP: usize = 1;
+
+/// Marks a heap as being in a slow path.
+pub(crate) struct Busy<'a>(&'a Heap);
+
+impl<'a> Busy<'a> {
+    pub(crate) fn new(heap: &'a Heap) -> Self {
+        heap.busy.set(heap.busy.get() + 1);
+        Self(heap)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
+    }
+}
+
+impl<I: Instance> Process<I> {
+    /// The state of an allocator that has not been used.
+    pub const fn new(kernel: I::Platform) -> Self {
+        Self {
+            memory: Memory::new(kernel),
+            heaps: Directory::new(),
+            threads: AtomicUsize::new(0),
+            hooks_installed: AtomicUsize::new(0),
+            break_lock: AtomicUsize::new(0),
+        }
+    }
+
+    /// Blocks of `class` for `heap`, at most `limit`, in the order that *is* the memory policy: reuse beats extend beats
+    /// fresh.
+    pub(crate) fn refill(&self, heap: &Heap, class: SizeClass, limit: usize) -> Option<Refill> {
+        let own = || heap.refill::<I::Tuning>(class, limit, || self.collect(heap));
+        let served = own()
+            .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
+            .or_else(|| heap.open_page(class, &self.memory).then(own).flatten());
+        if served.is_some() {
+            return served;
+        }
+        self.reclaim(Some(heap));
+        own()
+            .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
+            .or_else(|| heap.open_page(class, &self.memory).then(own).flatten())
+    }
+
+    /// Housekeeping, every [`Tuning::TICK`] refills.
+    pub(crate) fn keep_house(&self, heap: &Heap, class: SizeClass) {
+        heap.sweep(&self.memory);
+        self.donate(heap, class);
+    }
+
+    /// Empty the inbox of a heap that the caller owns or holds.
+    pub(crate) fn collect(&self, heap: &Heap) {
+        heap.collect(&self.memory, |batch| _ = self.deliver(batch));
+    }
+
+    /// Put a batch into the inbox of the heap that its page belongs to. Returns that heap.
+    fn deliver(&self, batch: Batch) -> &Heap {
+        let (_, owner) = page_of(batch.first.start());
+        // SAFETY: a block of a page is in the batch.
+        let heap = unsafe { Heap::of(owner) };
+        heap.inbox.push(batch);
+        heap
+    }
+
+    /// Deliver a batch; if the owner's thread has gone, take it home on its behalf.
+    pub(crate) fn send(&self, batch: Batch) {
+        let heap = self.deliver(batch);
+        // SeqCst: pairs with the fence in `leave`. We deliver before we look whether the heap is an orphan; it becomes one
+        // before its inbox is looked at for the last time: one of the two sees the other.
+        fence(Ordering::SeqCst);
+        if self.heaps.is_orphan(heap) {
+            self.tend(heap);
+        }
+    }
+
+    /// Deliver everything that a heap's thread has collected for others.
+    pub(crate) fn flush(&self, heap: &Heap) {
+        let mut sent = 0;
+        for batch in heap.ring.flush() {
+            self.send(batch);
+            sent += 1;
+        }
+        self.count_sent(heap, sent);
+    }
+
+    /// Count batches that a heap's thread has delivered.
+    pub(crate) fn count_sent(&self, heap: &Heap, batches: usize) {
+        // Relaxed, and no exchange: only the owner writes.
+        heap.sent.store(heap.sent.load(Ordering::Relaxed) + batches, Ordering::Relaxed);
+    }
+
+    /// Take home what has arrived for an orphan, and give back its empty pages.
+    fn tend(&self, heap: &Heap) {
+        while let Some(held) = self.heaps.claim(heap.number.get() as usize, self.holder()) {
+            self.collect(held.heap);
+            held.heap.close_all_idle(&self.memory);
+            if !self.leave(held) {
+                return;
+            }
+        }
+    }
+
+    /// Let go of an orphan. Returns whether something has arrived for it meanwhile.
+    fn leave(&self, held: Held<'_>) -> bool {
+        let heap = held.heap;
+        drop(held);
+        // SeqCst: pairs with the fence in `send`.
+        fence(Ordering::SeqCst);
+        !heap.inbox.is_empty()
+    }
+
+    /// On whose behalf this thread holds orphans.
+    fn holder(&self) -> usize {
+        match crate::thread::heap_address::<I>() {
+            0 => NO_HEAP,
+            address => address,
+        }
+    }
+
+    /// Take pages of `class` with room over from an orphan.
+    fn adopt_pages(&self, heap: &Heap, class: SizeClass) -> bool {
+        let offers = |orphan: &Heap| {
+            orphan.offers.load(Ordering::Relaxed) & class.bit() != 0 || !orphan.inbox.is_empty()
+        };
+        let mut looked_at = 0;
+        for number in self.heaps.orphan_numbers(heap.number.get() as usize) {
+            looked_at += 1;
+            if looked_at > I::Tuning::ORPHANS_LOOKED_AT {
+                break;
+            }
+            if !self.heaps.heap(number).is_some_and(offers) {
+                continue;
+            }
+            let Some(held) = self.heaps.claim(number, self.holder()) else { continue };
+            self.collect(held.heap);
+            let page = held.heap.any_with_room(class);
+            if let Some(page) = page {
+                held.heap.give(page, heap);
+            }
+            held.heap.close_all_idle(&self.memory);
+            if self.leave(held) {
+                if let Some(orphan) = self.heaps.heap(number) {
+                    self.tend(orphan);
+                }
+            }
+            if page.is_some() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Give the sparsest page of `class` to the commons, if the heap has several that are mostly free.
+    fn donate(&self, heap: &Heap, class: SizeClass) {
+        let Some(page) = heap.sparsest(class, I::Tuning::DONATE_ABOVE) else { return };
+        if let Some(commons) = self.heaps.claim(COMMONS, self.holder()) {
+            heap.give(page, commons.heap);
+            if self.leave(commons) {
+                self.tend_commons();
+            }
+        }
+    }
+
+    fn tend_commons(&self) {
+        if let Some(commons) = self.heaps.heap(COMMONS) {
+            self.tend(commons);
+        }
+    }
+
+    /// Give back what can be given back: before a request fails, and when the program asks for it.
+    pub(crate) fn reclaim(&self, heap: Option<&Heap>) {
+        if let Some(heap) = heap {
+            self.flush(heap);
+            self.collect(heap);
+            heap.close_all_idle(&self.memory);
+        }
+        for number in self.heaps.orphan_numbers(0) {
+            if let Some(orphan) = self.heaps.heap(number) {
+                self.tend(orphan);
+            }
+        }
+        self.memory.huge.empty_cache(&self.memory.kernel);
+        self.memory.purge(0, 0);
+    }
+
+    /// Bytes that a [`reclaim`](Self::reclaim) makes fewer of.
+    pub(crate) fn mapped_or_dirty(&self) -> usize {
+        let chunks = self.memory.chunks.totals();
+        let (_, _, cached) = self.memory.huge.totals();
+        chunks.mapped + chunks.dirty + cached
+    }
+
+    /// A heap for a thread that has none: the one left last, else a new one.
+    pub(crate) fn enter(&self) -> Option<&Heap> {
+        let heap = match self.heaps.claim_for_thread() {
+            Some(held) => held.keep(),
+            None => self.heaps.create(&self.memory)?,
+        };
+        heap.holder.store(0, Ordering::Relaxed);
+        self.threads.fetch_add(1, Ordering::Relaxed);
+        Some(heap)
+    }
+
+    /// A thread leaves its heap: it becomes an orphan, which others tend and adopt.
+    ///
+    /// Pre: the thread's free-list heads are empty.
+    pub(crate) fn exit(&self, heap: &Heap) {
+        self.flush(heap);
+        self.collect(heap);
+        heap.close_all_idle(&self.memory);
+        self.heaps.leave(heap);
+        self.heaps.left(heap);
+        // SeqCst: pairs with the fence in `send`.
+        fence(Ordering::SeqCst);
+        if !heap.inbox.is_empty() {
+            self.tend(heap);
+        }
+    }
+
+    /// Borrow the commons for one operation of a thread that has no heap.
+    pub(crate) fn with_commons<R>(&self, operation: impl FnOnce(&Heap) -> R) -> Option<R> {
+        if self.heaps.heap(COMMONS).is_none() {
+            self.heaps.create(&self.memory)?;
+        }
+        loop {
+            if let Some(commons) = self.heaps.claim(COMMONS, self.holder()) {
+                let result = operation(commons.heap);
+                if self.leave(commons) {
+                    self.tend_commons();
+                }
+                return Some(result);
+            }
+            self.memory.kernel.yield_now();
+        }
+    }
+
+    /// Before `fork`: what has arrived for the forking thread would be lost to the child.
+    pub(crate) fn before_fork(&self, heap: Option<&Heap>) {
+        // A thread that forks in a signal handler may have been interrupted in a slow path.
+        if let Some(heap) = heap.filter(|heap| heap.busy.get() == 0) {
+            let _busy = Busy::new(heap);
+            self.collect(heap);
+        }
+    }
+
+    /// In the child of `fork`. The other threads are gone, at any point of any operation, and the kernel has copied
+    /// memory page by page, not at one moment: nothing that they alone wrote to can be trusted to fit together. The forking
+    /// thread's heap is whole; every other heap forgets its pages, which come back one by one as their blocks are freed.
+    pub(crate) fn after_fork_in_child(&self, mine: usize) {
+        self.memory.after_fork();
+        self.break_lock.store(0, Ordering::Relaxed);
+        let epoch = self.memory.epoch();
+        for heap in self.heaps.heaps() {
+            if heap.address() == mine {
+                // Delivered after `before_fork`, perhaps only in part.
+                heap.inbox.discard();
+                continue;
+            }
+            // Held by the forking thread itself, in the slow path that a signal handler interrupted: it will go on.
+            if mine != 0 && heap.holder.load(Ordering::Relaxed) == mine {
+                heap.inbox.discard();
+                continue;
+            }
+            heap.freeze(epoch);
+            self.heaps.leave(heap);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Memory back to the system: free slices lose their frames, empty chunks their addresses.
+//!
+//! Driven by work (slices coming back), never by a clock. One thread purges at a time; the others go on. The slices
+//! being purged are claimed meanwhile, so nobody can be given one.
+
+use core::ptr::NonNull;
+
+use ralloc_platform::Platform;
+
+use crate::{
+    chunk_table::{ChunkTable, Entry},
+    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE, SLICES},
+    primitive::Ordering,
+};
+
+/// All slices of a chunk.
+const WHOLE: u64 = u64::MAX;
+
+/// What a purge did, in slices.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Purged {
+    /// Slices whose frames went back.
+    pub(crate) slices: usize,
+    /// Chunks whose addresses went back.
+    pub(crate) chunks: usize,
+}
+
+impl ChunkTable {
+    /// Give memory back until at most `target` bytes are free and dirty; of the chunks that are empty, keep `spare`.
+    ///
+    /// Pre: the caller holds the purge lock.
+    pub(crate) fn purge(&self, target: usize, spare: usize, kernel: &impl Platform) -> Purged {
+        let mut purged = Purged::default();
+        let mut spared = 0;
+        for index in (0..self.entries()).rev() {
+            if self.totals().dirty <= target {
+                break;
+            }
+            let entry = self.entry(index);
+            // The first chunk stays: others may be extending it.
+            if index != 0 && entry.is_empty() {
+                if spared >= spare && self.unmap(entry, kernel) {
+                    purged.chunks += 1;
+                    continue;
+                }
+                spared += 1;
+            }
+            purged.slices += self.purge_entry(index, entry, kernel);
+        }
+        purged
+    }
+
+    /// Give back the frames of the free slices of a chunk.
+    fn purge_entry(&self, index: usize, entry: &Entry, kernel: &impl Platform) -> usize {
+        let Some((base, claimed)) = entry.claim_dirty() else { return 0 };
+        let mut left = claimed;
+        let mut purged = 0;
+        while left != 0 {
+            let first = left.trailing_zeros();
+            let slices = (left >> first).trailing_ones();
+            let run = (u64::MAX >> (64 - slices)) << first;
+            left &= !run;
+            if purge_slices(base, first as usize, slices as usize, kernel) {
+                // Relaxed: published by the Release in `unclaim`.
+                entry.dirty.fetch_and(!run, Ordering::Relaxed);
+                purged += slices as usize;
+            }
+        }
+        self.dirty.fetch_sub(purged, Ordering::Relaxed);
+        entry.unclaim(claimed);
+        self.opened(index);
+        purged
+    }
+
+    /// Give back a chunk that is empty, if it still is.
+    fn unmap(&self, entry: &Entry, kernel: &impl Platform) -> bool {
+        let Some((base, dirty)) = entry.claim_empty() else { return false };
+        // SAFETY: all slices are claimed: nobody uses the chunk, and nobody can find it in the table.
+        if !unsafe { kernel.unmap(base, CHUNK) } {
+            entry.unclaim(WHOLE);
+            return false;
+        }
+        self.committed.fetch_sub(SLICES, Ordering::Relaxed);
+        self.dirty.fetch_sub(dirty, Ordering::Relaxed);
+        entry.vacate();
+        self.vacant.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+/// Purge `slices` slices from `first` on, the header excepted.
+fn purge_slices(base: NonNull<u8>, first: usize, slices: usize, kernel: &impl Platform) -> bool {
+    let from = if first == 0 { FIRST_BLOCK_OFFSET } else { first * SLICE };
+    let from = from.next_multiple_of(kernel.page_size());
+    let to = (first + slices) * SLICE;
+    // SAFETY: the offset lies in the chunk.
+    let start = unsafe { base.add(from) };
+    // SAFETY: the slices are claimed by the caller and free, so nobody needs what they hold.
+    from < to && unsafe { kernel.purge(start, to - from) }
+}
+
+impl Entry {
+    /// Whether the chunk is whole and all of it is free. A hint.
+    fn is_empty(&self) -> bool {
+        self.free.load(Ordering::Relaxed) == WHOLE
+    }
+
+    /// Claim all free slices that are dirty.
+    fn claim_dirty(&self) -> Option<(NonNull<u8>, u64)> {
+        // Acquire: pairs with the Release in `Entry::release`, for the dirty bits.
+        let mut free = self.free.load(Ordering::Acquire);
+        loop {
+            let wanted = free & self.dirty.load(Ordering::Relaxed);
+            if wanted == 0 {
+                return None;
+            }
+            // AcqRel: as in `Entry::claim`.
+            match self.free.compare_exchange_weak(
+                free,
+                free & !wanted,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Some((self.address()?, wanted)),
+                Err(now) => free = now,
+            }
+        }
+    }
+
+    /// Claim a chunk that is whole and free: its address, and how many slices are dirty.
+    fn claim_empty(&self) -> Option<(NonNull<u8>, usize)> {
+        // AcqRel: as in `Entry::claim`.
+        self.free.compare_exchange(WHOLE, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+        Some((self.address()?, self.dirty.load(Ordering::Relaxed).count_ones() as usize))
+    }
+
+    /// Give back slices that were claimed for a purge.
+    fn unclaim(&self, slices: u64) {
+        // Release: pairs with the Acquire in `Entry::claim`: the purge is before the next use.
+        self.free.fetch_or(slices, Ordering::Release);
+    }
+
+    /// Let another chunk have the entry.
+    fn vacate(&self) {
+        self.committed.store(0, Ordering::Relaxed);
+        self.dirty.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `vacant_entry`.
+        self.base.store(0, Ordering::Release);
+    }
+
+    fn address(&self) -> Option<NonNull<u8>> {
+        NonNull::new(core::ptr::with_exposed_provenance_mut(self.base.load(Ordering::Relaxed)))
+    }
+}

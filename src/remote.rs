@@ -1,0 +1,228 @@
+//! Frees of blocks that belong to another heap: collected per page in the freeing thread's ring, delivered in batches
+//! to the owner's inbox (after BatchIt, ISMM 2024).
+//!
+//! No atomic operation per free; one exchange per batch. A block in a ring or an inbox still counts as used in its
+//! page, so the page cannot go away under it.
+
+use core::{cell::Cell, ptr::NonNull};
+
+use crate::{
+    block::Block,
+    config::{CHUNK, GRANULE, RING_SETS, RING_WAYS},
+    free_list::Link,
+    page::Page,
+    primitive::{AtomicUsize, Ordering},
+};
+
+/// Blocks of one page, linked from `first` to `last`, on their way home.
+///
+/// Equation: `count` blocks; `first == last` exactly when `count == 1`.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch {
+    pub(crate) first: Block,
+    pub(crate) last: Block,
+    pub(crate) count: usize,
+}
+
+/// In the link between batches: the batch is a single block. Blocks are aligned, so the bit is free.
+const SINGLE: usize = 1;
+
+impl Batch {
+    /// A batch of one.
+    pub(crate) fn single(block: Block) -> Self {
+        block.set_next(0);
+        Self { first: block, last: block, count: 1 }
+    }
+
+    /// Write down in the blocks themselves what the owner must know: the second word of the first block leads to the
+    /// next batch, that of the second block tells where the last block lies and how many there are.
+    fn seal(&self, next_batch: usize) {
+        if self.count == 1 {
+            self.first.set_second(next_batch | SINGLE);
+        } else {
+            self.first.set_second(next_batch);
+        }
+    }
+
+    fn seal_extent(&self) {
+        if self.count > 1 {
+            let last = (self.last.address() & (CHUNK - 1)) / GRANULE;
+            // SAFETY: a batch of more than one block has a second.
+            let second = unsafe { Block::from_link(self.first.next()).unwrap_unchecked() };
+            second.set_second(self.count * (CHUNK / GRANULE) + last);
+        }
+    }
+
+    /// Read back what `seal` wrote. Returns the batch, and the word that leads to the next.
+    ///
+    /// # Safety
+    ///
+    /// `first` begins a sealed batch in the caller's hands.
+    unsafe fn unseal(first: Block) -> (Self, usize) {
+        let next = first.second();
+        if next & SINGLE != 0 {
+            return (Self { first, last: first, count: 1 }, next & !SINGLE);
+        }
+        // SAFETY: the batch is not single, so it has a second block.
+        let second = unsafe { Block::from_link(first.next()).unwrap_unchecked() };
+        let extent = second.second();
+        let chunk = first.address() & !(CHUNK - 1);
+        let last = chunk + (extent % (CHUNK / GRANULE)) * GRANULE;
+        // SAFETY: `seal_extent` wrote the address of the last block, which lies in the same chunk.
+        let last = unsafe { Block::from_link(last).unwrap_unchecked() };
+        (Self { first, last, count: extent / (CHUNK / GRANULE) }, next)
+    }
+}
+
+/// Where batches for a heap arrive: a stack that many push to and one empties.
+#[repr(align(128))]
+pub(crate) struct Inbox {
+    /// The address of the first block of the newest batch, or 0.
+    newest: AtomicUsize,
+}
+
+impl Inbox {
+    /// An inbox without batches.
+    #[cfg(any(test, loom))]
+    pub(crate) fn new() -> Self {
+        Self { newest: AtomicUsize::new(0) }
+    }
+
+    /// Deliver a batch. Any thread.
+    pub(crate) fn push(&self, batch: Batch) {
+        batch.seal_extent();
+        let mut newest = self.newest.load(Ordering::Relaxed);
+        loop {
+            batch.seal(newest);
+            // Release: pairs with the Acquire in `take_all`; makes the words in the blocks, and everything the program did to
+            // them, visible to the owner. A batch below in the stack was pushed by a Release too, and the exchanges form one
+            // release sequence.
+            match self.newest.compare_exchange_weak(
+                newest,
+                batch.first.address(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(now) => newest = now,
+            }
+        }
+    }
+
+    /// Whether nothing has arrived. A hint, unless a fence orders it.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.newest.load(Ordering::Relaxed) == 0
+    }
+
+    /// Take everything that has arrived. Only the owner, or the holder of an orphan.
+    pub(crate) fn take_all(&self) -> impl Iterator<Item = Batch> {
+        // Acquire: pairs with the Release in `push`. Nothing of ours is published, so no Release.
+        let mut link: Link = self.newest.swap(0, Ordering::Acquire);
+        core::iter::from_fn(move || {
+            // SAFETY: the stack holds addresses of first blocks of sealed batches, now in our hands.
+            let first = unsafe { Block::from_link(link) }?;
+            // SAFETY: as above.
+            let (batch, next) = unsafe { Batch::unseal(first) };
+            link = next;
+            Some(batch)
+        })
+    }
+
+    /// Forget what has arrived: after a fork the blocks may be older than the link to them.
+    pub(crate) fn discard(&self) {
+        self.newest.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A batch in the making.
+struct Slot {
+    page: Cell<Option<NonNull<Page>>>,
+    first: Cell<Link>,
+    last: Cell<Link>,
+    count: Cell<u32>,
+}
+
+impl Slot {
+    /// Take the batch out.
+    fn empty(&self) -> Option<Batch> {
+        self.page.set(None);
+        let count = self.count.replace(0) as usize;
+        // SAFETY: a slot with blocks holds the ends of a list in our hands; one without holds 0.
+        let first = unsafe { Block::from_link(self.first.replace(0)) }?;
+        // SAFETY: as above.
+        let last = unsafe { Block::from_link(self.last.get()) }?;
+        Some(Batch { first, last, count })
+    }
+
+    fn open(&self, page: NonNull<Page>, block: Block) {
+        block.set_next(0);
+        self.page.set(Some(page));
+        self.first.set(block.address());
+        self.last.set(block.address());
+        self.count.set(1);
+    }
+
+    fn add(&self, block: Block) {
+        block.set_next(self.first.get());
+        self.first.set(block.address());
+        self.count.set(self.count.get() + 1);
+    }
+}
+
+/// The batches that a thread is collecting, found by page. All zero is the empty ring.
+pub(crate) struct Ring {
+    slots: [[Slot; RING_WAYS]; RING_SETS],
+    blocks: Cell<u32>,
+    bytes: Cell<u32>,
+}
+
+impl Ring {
+    /// Add a block of `page`. Returns a batch that had to make room.
+    #[inline]
+    pub(crate) fn add(&self, page: &Page, block: Block) -> Option<Batch> {
+        self.blocks.set(self.blocks.get() + 1);
+        self.bytes.set(self.bytes.get() + page.block_size.get());
+        let set = &self.slots[Self::set_of(page)];
+        let page = NonNull::from(page);
+        for slot in set {
+            if slot.page.get() == Some(page) {
+                slot.add(block);
+                return None;
+            }
+        }
+        // A free way, else the one with the longer batch: it has saved the most already.
+        let slot = set.iter().max_by_key(|slot| match slot.count.get() {
+            0 => u32::MAX,
+            count => count,
+        })?;
+        let size = slot.page.get().map_or(0, |page| {
+            // SAFETY: a block of the page is in the slot, so the page is still there; its block size is constant.
+            unsafe { page.as_ref() }.block_size.get()
+        });
+        self.blocks.set(self.blocks.get() - slot.count.get());
+        self.bytes.set(self.bytes.get() - slot.count.get() * size);
+        let evicted = slot.empty();
+        slot.open(page, block);
+        evicted
+    }
+
+    /// Pages that are neighbours in memory fall into different sets.
+    fn set_of(page: &Page) -> usize {
+        let record = core::ptr::from_ref(page).addr() / size_of::<Page>();
+        (record ^ record >> 16) % RING_SETS
+    }
+
+    /// Whether more is held back than a ring may.
+    #[inline]
+    pub(crate) fn is_over(&self, blocks: usize, bytes: usize) -> bool {
+        self.blocks.get() as usize > blocks || self.bytes.get() as usize > bytes
+    }
+
+    /// Take all batches out.
+    pub(crate) fn flush(&self) -> impl Iterator<Item = Batch> {
+        self.blocks.set(0);
+        self.bytes.set(0);
+        self.slots.iter().flatten().filter_map(Slot::empty)
+    }
+}

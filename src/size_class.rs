@@ -1,0 +1,205 @@
+//! Which block size serves a request.
+//!
+//! Small classes step by 16 to 256, then 8 per doubling to 1 KiB; medium classes 4 per doubling to
+//! [`MEDIUM_MAX`]. Internal waste is about 5 % for small and 10 % for medium requests.
+//!
+//! Equation: `size(of(n)) >= n`, and no smaller class does.
+
+use crate::config::{
+    FIRST_BLOCK_OFFSET, GRANULE, HEADS, MEDIUM_BLOCKS_MIN, MEDIUM_MAX, SLICE, SMALL_MAX,
+};
+
+const LINEAR: usize = 16;
+const SMALL_DOUBLINGS: usize = 2; // 256 -> 512 -> 1024
+const SMALL_PER_DOUBLING: usize = 8;
+const MEDIUM_PER_DOUBLING: usize = 4;
+const MEDIUM_DOUBLINGS: usize = (MEDIUM_MAX / SMALL_MAX).ilog2() as usize;
+
+/// Number of small classes.
+pub(crate) const SMALL_CLASSES: usize = LINEAR + SMALL_DOUBLINGS * SMALL_PER_DOUBLING;
+/// Number of all classes.
+pub(crate) const CLASSES: usize = SMALL_CLASSES + MEDIUM_DOUBLINGS * MEDIUM_PER_DOUBLING;
+
+const _: () = assert!(CLASSES <= 64, "a set of classes is one u64");
+
+/// The index of a size class, smallest size first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct SizeClass(u8);
+
+const SIZES: [u32; CLASSES] = {
+    let mut sizes = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        sizes[class] = if class < LINEAR {
+            (class + 1) * GRANULE
+        } else if class < SMALL_CLASSES {
+            let (doubling, step) = split(class - LINEAR, SMALL_PER_DOUBLING);
+            (LINEAR * GRANULE << doubling) * (SMALL_PER_DOUBLING + step + 1) / SMALL_PER_DOUBLING
+        } else {
+            let (doubling, step) = split(class - SMALL_CLASSES, MEDIUM_PER_DOUBLING);
+            (SMALL_MAX << doubling) * (MEDIUM_PER_DOUBLING + step + 1) / MEDIUM_PER_DOUBLING
+        } as u32;
+        class += 1;
+    }
+    sizes
+};
+
+const fn split(index: usize, per_doubling: usize) -> (usize, usize) {
+    (index / per_doubling, index % per_doubling)
+}
+
+/// Several granules share a class above 256 bytes; granule 0 is the request for 0 bytes.
+const OF_GRANULE: [u8; HEADS] = {
+    let mut table = [0; HEADS];
+    let mut granule = 0;
+    let mut class = 0;
+    while granule < HEADS {
+        while (SIZES[class] as usize) < granule * GRANULE {
+            class += 1;
+        }
+        table[granule] = class as u8;
+        granule += 1;
+    }
+    table
+};
+
+/// Slices of a page of each class: the fewest that hold [`MEDIUM_BLOCKS_MIN`] blocks.
+const PAGE_SLICES: [u8; CLASSES] = {
+    let mut slices = [1; CLASSES];
+    let mut class = SMALL_CLASSES;
+    while class < CLASSES {
+        slices[class] = (SIZES[class] as usize * MEDIUM_BLOCKS_MIN).div_ceil(SLICE) as u8;
+        class += 1;
+    }
+    slices
+};
+
+impl SizeClass {
+    /// The class of the head at `granule`.
+    ///
+    /// Pre: `granule < HEADS`.
+    #[inline]
+    pub(crate) fn of_granule(granule: usize) -> Self {
+        Self(OF_GRANULE[granule])
+    }
+
+    /// The class that serves `size` bytes.
+    ///
+    /// Pre: `size <= MEDIUM_MAX`.
+    #[inline]
+    pub(crate) fn of(size: usize) -> Self {
+        if size <= SMALL_MAX { Self::of_granule(size.div_ceil(GRANULE)) } else { Self::of_medium(size) }
+    }
+
+    /// The class that serves `size` bytes.
+    ///
+    /// Pre: `SMALL_MAX < size <= MEDIUM_MAX`.
+    #[inline]
+    pub(crate) fn of_medium(size: usize) -> Self {
+        let below = size - 1;
+        let doubling = below.ilog2();
+        let step = (below >> (doubling - MEDIUM_PER_DOUBLING.ilog2())) & (MEDIUM_PER_DOUBLING - 1);
+        let doublings = (doubling - SMALL_MAX.ilog2()) as usize;
+        Self((SMALL_CLASSES + doublings * MEDIUM_PER_DOUBLING + step) as u8)
+    }
+
+    /// The smallest class that serves `size` bytes and whose blocks are all multiples of `align`.
+    ///
+    /// Every page begins at a multiple of its slice or, in slice 0, of 4 KiB, which holds small classes only: so
+    /// blocks are aligned exactly when their size is a multiple of the alignment.
+    ///
+    /// Pre: `size <= MEDIUM_MAX`; `align` is a power of two.
+    pub(crate) fn of_aligned(size: usize, align: usize) -> Option<Self> {
+        let first = Self::of(size).index();
+        (first..CLASSES).find(|&class| SIZES[class] as usize % align == 0).map(|class| Self(class as u8))
+    }
+
+    /// The class with index `index`.
+    ///
+    /// Pre: `index < CLASSES`.
+    pub(crate) fn from_index(index: usize) -> Self {
+        debug_assert!(index < CLASSES);
+        Self(index as u8)
+    }
+
+    /// The position of the class, smallest size first.
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// This class as a set of one.
+    #[inline]
+    pub(crate) fn bit(self) -> u64 {
+        1 << self.0
+    }
+
+    /// Block size in bytes.
+    #[inline]
+    pub(crate) fn size(self) -> usize {
+        SIZES[self.index()] as usize
+    }
+
+    /// Whether the class is served from free-list heads.
+    #[inline]
+    pub(crate) fn is_small(self) -> bool {
+        self.index() < SMALL_CLASSES
+    }
+
+    /// Slices in a page of this class.
+    #[inline]
+    pub(crate) fn page_slices(self) -> usize {
+        PAGE_SLICES[self.index()] as usize
+    }
+}
+
+const _: () = {
+    assert!(SIZES[LINEAR - 1] == 256);
+    assert!(SIZES[SMALL_CLASSES - 1] as usize == SMALL_MAX);
+    assert!(SIZES[CLASSES - 1] as usize == MEDIUM_MAX);
+    assert!(FIRST_BLOCK_OFFSET % SMALL_MAX == 0, "small blocks in slice 0 are aligned like the others");
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smallest_class_that_fits() {
+        for size in 0..=MEDIUM_MAX {
+            let class = SizeClass::of(size);
+            assert!(class.size() >= size, "{size}");
+            assert!(class.index() == 0 || (SIZES[class.index() - 1] as usize) < size, "{size}");
+        }
+    }
+
+    #[test]
+    fn aligned_class_divides() {
+        for align in (0..16).map(|shift| 1_usize << shift) {
+            for size in (1..=MEDIUM_MAX).step_by(7) {
+                if let Some(class) = SizeClass::of_aligned(size, align) {
+                    assert!(class.size() >= size && class.size() % align == 0);
+                } else {
+                    assert!(size.next_multiple_of(align) > MEDIUM_MAX || align > MEDIUM_MAX);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pages_hold_enough_blocks() {
+        for class in (0..CLASSES).map(SizeClass::from_index) {
+            let slices = class.page_slices();
+            assert!((1..=8).contains(&slices));
+            assert!(slices * SLICE / class.size() >= MEDIUM_BLOCKS_MIN);
+        }
+    }
+
+    #[test]
+    fn waste_is_bounded() {
+        for class in (LINEAR..CLASSES).map(SizeClass::from_index) {
+            let worst = class.size() - SIZES[class.index() - 1] as usize - 1;
+            assert!(worst * 5 <= class.size(), "{class:?}");
+        }
+    }
+}

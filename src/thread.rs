@@ -1,0 +1,182 @@
+//! The life of a thread, as the allocator sees it, and the words it keeps in the thread's block.
+//!
+//! All words zero *is* the state of a thread that has not used the allocator: its free-list heads are empty and
+//! its heap address matches no owner word, so its first operation falls into a slow path without a check of its own.
+
+use ralloc_platform::{Hooks, Platform, ThreadBlock};
+
+use crate::{
+    block::Block,
+    config::HEADS,
+    free_list::{self, Link},
+    heap::{Heap, page_of},
+    primitive::Ordering,
+    process::{Busy, Instance},
+    remote::Batch,
+};
+
+/// Where the address of the thread's heap is, behind the free-list heads.
+const HEAP: usize = HEADS;
+/// Where the state of the thread is.
+const LIFE: usize = HEADS + 1;
+
+/// What the allocator knows of the current thread. Stored as a word; zero is the first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// No exit hook: the thread has not used the allocator, or did so before the hooks could be installed (the loader
+    /// runs some constructors earlier than ours).
+    Unarmed = 0,
+    /// The exit hook will run. Between the hooks, the only state the hit path sees.
+    Armed = 1,
+    /// The last exit hook has run; the C library still frees and may allocate. Every free is remote, every allocation
+    /// borrows the commons.
+    Gone = 2,
+}
+
+/// The free-list head at `granule`.
+///
+/// Pre: `granule < HEADS`.
+#[inline(always)]
+pub(crate) fn head<I: Instance>(granule: usize) -> Link {
+    debug_assert!(granule < HEADS);
+    // SAFETY: the block has more than `HEADS` words.
+    unsafe { I::Thread::get(granule) }
+}
+
+/// Set the free-list head at `granule`.
+///
+/// Pre: `granule < HEADS`.
+#[inline(always)]
+pub(crate) fn set_head<I: Instance>(granule: usize, link: Link) {
+    debug_assert!(granule < HEADS);
+    // SAFETY: as in `head`.
+    unsafe { I::Thread::set(granule, link) }
+}
+
+/// The address of the thread's heap, 0 if it has none.
+#[inline(always)]
+pub(crate) fn heap_address<I: Instance>() -> usize {
+    I::Thread::get_fixed::<HEAP>()
+}
+
+/// The thread's heap, if it has one.
+#[inline(always)]
+pub(crate) fn heap<I: Instance>() -> Option<&'static Heap> {
+    match heap_address::<I>() {
+        0 => None,
+        // SAFETY: the word is the address of a heap record.
+        address => Some(unsafe { Heap::at(address) }),
+    }
+}
+
+fn life<I: Instance>() -> Life {
+    // SAFETY: the block has more than `LIFE` words.
+    match unsafe { I::Thread::get(LIFE) } {
+        0 => Life::Unarmed,
+        1 => Life::Armed,
+        _ => Life::Gone,
+    }
+}
+
+fn set_life<I: Instance>(life: Life) {
+    // SAFETY: as in `life`.
+    unsafe { I::Thread::set(LIFE, life as usize) }
+}
+
+fn set_heap<I: Instance>(address: usize) {
+    // SAFETY: as in `heap_address`.
+    unsafe { I::Thread::set(HEAP, address) }
+}
+
+/// The thread's heap; a thread that has none gets one, unless it is gone or there is no memory for it.
+pub(crate) fn heap_or_enter<I: Instance>() -> Option<&'static Heap> {
+    if let Some(heap) = heap::<I>() {
+        return Some(heap);
+    }
+    if life::<I>() == Life::Gone {
+        return None;
+    }
+    let heap = I::process().enter()?;
+    // First the heap, then the hook: arming may allocate.
+    set_heap::<I>(heap.address());
+    arm::<I>();
+    Some(heap)
+}
+
+/// Have the exit hook run for this thread, if that is possible by now.
+pub(crate) fn arm<I: Instance>() {
+    let process = I::process();
+    let installed = process.hooks_installed.load(Ordering::Relaxed) != 0;
+    if installed && life::<I>() == Life::Unarmed {
+        set_life::<I>(Life::Armed);
+        if !process.memory.kernel.arm_thread_exit() {
+            set_life::<I>(Life::Unarmed);
+        }
+    }
+}
+
+/// Tell the platform whom to call when threads exit and around `fork`. To be called once, as early as the C library is
+/// ready for it; until then, and if it is never called, threads that exit keep their heaps.
+pub fn install<I: Instance>() {
+    let process = I::process();
+    if process.hooks_installed.swap(1, Ordering::Relaxed) == 0 {
+        process.memory.kernel.install(Hooks {
+            thread_exit: thread_exit::<I>,
+            fork_prepare: fork_prepare::<I>,
+            fork_parent,
+            fork_child: fork_child::<I>,
+        });
+    }
+    if heap::<I>().is_some() {
+        arm::<I>();
+    }
+}
+
+/// The exit hook. Other exit hooks may still allocate, so the heap goes in the last round only.
+fn thread_exit<I: Instance>(round: usize) {
+    let last = round >= Hooks::LAST_ROUND || !I::process().memory.kernel.arm_thread_exit();
+    if let Some(heap) = heap::<I>().filter(|_| last) {
+        leave::<I>(heap);
+    }
+    if last {
+        set_life::<I>(Life::Gone);
+    }
+}
+
+/// Take the blocks in the thread's heads home and give the heap up.
+fn leave<I: Instance>(heap: &'static Heap) {
+    let process = I::process();
+    let _busy = Busy::new(heap);
+    for granule in 0..HEADS {
+        let link = head::<I>(granule);
+        set_head::<I>(granule, 0);
+        // SAFETY: the head's list belongs to this thread.
+        for block in unsafe { free_list::drain(link) } {
+            take_home::<I>(heap, block);
+        }
+    }
+    // From here on the thread has no heap: a signal handler that allocates borrows the commons.
+    set_life::<I>(Life::Gone);
+    set_heap::<I>(0);
+    process.exit(heap);
+}
+
+fn take_home<I: Instance>(heap: &Heap, block: Block) {
+    let (page, owner) = page_of(block.start());
+    if owner.heap_address() == heap.address() {
+        // SAFETY: the block was on one of the thread's heads, the page is the heap's.
+        unsafe { heap.free_local(page, owner, block, &I::process().memory) };
+    } else {
+        I::process().send(Batch::single(block));
+    }
+}
+
+fn fork_prepare<I: Instance>() {
+    I::process().before_fork(heap::<I>());
+}
+
+fn fork_parent() {}
+
+fn fork_child<I: Instance>() {
+    I::process().after_fork_in_child(heap_address::<I>());
+}
