@@ -11,7 +11,7 @@ use crate::{
     chunk::{Chunk, Owner},
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
     fatal::{INVALID_FREE, fatal},
-    heap::{Heap, Refill},
+    heap::{Heap, Refill, page_of},
     page::Page,
     process::{Busy, Failure, Instance},
     remote::Batch,
@@ -111,7 +111,7 @@ pub unsafe fn free<I: Instance>(block: *mut u8) {
     }
     // SAFETY: the user gives the block up.
     if page.push(unsafe { Block::from_ptr(block) }) {
-        retire::<I>(page);
+        retire::<I>(block);
     }
 }
 
@@ -413,10 +413,11 @@ fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool {
     true
 }
 
-/// A page of this thread's heap has no used block any more.
+/// The page of this block, which is this thread's, has no used block any more.
 #[cold]
 #[inline(never)]
-fn retire<I: Instance>(page: &Page) {
+fn retire<I: Instance>(block: NonNull<u8>) {
+    let (page, _) = page_of(block);
     if let Some(heap) = thread::heap::<I>() {
         let _busy = Busy::new(heap);
         heap.retire(page, &I::process().memory);

@@ -128,16 +128,19 @@ impl Chunk {
     #[inline(always)]
     pub(crate) unsafe fn locate<'a>(address: NonNull<u8>) -> (Owner, &'a Page) {
         const WORD: usize = size_of::<usize>();
-        const RECORD: usize = size_of::<Page>();
-        let address = address.as_ptr().expose_provenance();
-        let base = address & !(CHUNK - 1);
-        let offset = (address / (SLICE / WORD)) & ((SLICES - 1) * WORD);
-        let owner: *const AtomicUsize = core::ptr::with_exposed_provenance(base + offset);
-        let page: *const Page =
-            core::ptr::with_exposed_provenance(base + offset * (RECORD / WORD) + RECORDS_OFFSET);
+        let base = address.as_ptr().map_addr(|address| address & !(CHUNK - 1));
+        let offset = (address.as_ptr().addr() / (SLICE / WORD)) & ((SLICES - 1) * WORD);
         // SAFETY: the owner words are at the start of the chunk, one per slice.
+        let owner = unsafe { base.add(offset) };
+        // SAFETY: the records come behind, one per slice, each `RECORD / WORD` times as large as a word.
+        let records = unsafe { base.add(RECORDS_OFFSET) };
+        // SAFETY: as above.
+        let page = unsafe { records.add(offset * (size_of::<Page>() / WORD)) };
+        let owner: *const AtomicUsize = owner.cast();
+        // SAFETY: aligned, and an initialised word.
         let owner = unsafe { &*owner };
-        // SAFETY: the header has a record for every slice; zero is a valid value of every field.
+        let page: *const Page = page.cast();
+        // SAFETY: aligned, and zero is a valid value of every field.
         let page = unsafe { &*page };
         // Relaxed: as in `owner`.
         (Owner(owner.load(Ordering::Relaxed)), page)

@@ -24,6 +24,10 @@ const FIRST_SEGMENT: usize = 4096 / size_of::<Entry>();
 const SEGMENTS: usize = 24;
 /// Freed blocks that wait for reuse.
 const CACHED: usize = 16;
+/// Entries of last resort, so that moving pages never fails halfway.
+const SPILLED: usize = 16;
+/// The address in a spill entry that is reserved: no block has it.
+const SPILL_RESERVED: usize = 1;
 /// A cached block may be this much larger than the request, as a share of the request.
 const CACHE_SLACK_SHARE: usize = 4;
 /// A cached block that this many huge frees have passed by goes back to the kernel.
@@ -47,9 +51,22 @@ struct Cached {
 
 const BUSY: usize = 1;
 
+impl Entry {
+    /// Make a free entry that of `address`. Whether it was free.
+    fn reserve(&self, address: usize) -> bool {
+        // Acquire: pairs with the Release of whoever freed the entry.
+        self.base.load(Ordering::Relaxed) == 0
+            && self
+                .base
+                .compare_exchange(0, address, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
 /// All huge blocks of a process.
 pub(crate) struct Huge {
     segments: [AtomicPtr<Entry>; SEGMENTS],
+    spill: [Entry; SPILLED],
     cache: [Cached; CACHED],
     frees: AtomicUsize,
     /// Bytes in blocks, their peak, and bytes in the cache.
@@ -72,6 +89,7 @@ impl Huge {
     pub(crate) const fn new() -> Self {
         Self {
             segments: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS],
+            spill: [const { Entry { base: AtomicUsize::new(0), size: AtomicUsize::new(0) } }; SPILLED],
             cache: [const {
                 Cached {
                     state: AtomicUsize::new(0),
@@ -181,14 +199,25 @@ impl Huge {
         kernel: &impl Platform,
     ) -> Option<NonNull<u8>> {
         let old = self.find(base)?.size;
-        let new = self.allocate(size, CHUNK, kernel)?;
-        // SAFETY: both blocks are whole mappings, held by the caller; nobody needs what the new one holds.
-        if unsafe { kernel.relocate(base, old, size, CHUNK) }.is_some() && false {
+        // Once the pages have moved there must be an entry for them, whatever the kernel says then.
+        let spill = self.spill.iter().find(|entry| entry.reserve(SPILL_RESERVED))?;
+        // SAFETY: the block is a whole mapping, held by the caller.
+        let moved = unsafe { kernel.relocate(base, old, size, CHUNK) };
+        let block = moved.map(|base| HugeBlock { base, size, zeroed: false });
+        if block.is_some() {
             self.remove(base);
-            return Some(new.base);
         }
-        self.free(new.base, 0, kernel);
-        None
+        match block.filter(|block| !self.insert(block, kernel)) {
+            Some(block) => {
+                self.count_live(size);
+                spill.size.store(size, Ordering::Relaxed);
+                // Relaxed: only the holder of the block looks for it.
+                spill.base.store(block.base.as_ptr().expose_provenance(), Ordering::Relaxed);
+            }
+            // Release: pairs with the Acquire in `reserve`.
+            None => spill.base.store(0, Ordering::Release),
+        }
+        moved
     }
 
     fn segment(&self, number: usize) -> Option<&[Entry]> {
@@ -230,11 +259,11 @@ impl Huge {
 
     fn entry_of(&self, base: NonNull<u8>) -> Option<&Entry> {
         let address = base.as_ptr().addr();
-        (0..SEGMENTS).map_while(|number| self.segment(number)).find_map(|segment| {
-            // Relaxed: the caller holds the block; see `find`.
-            let mut window = Self::window(segment, base).iter();
-            window.find(|entry| entry.base.load(Ordering::Relaxed) == address)
-        })
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        let windows = segments.map(|segment| Self::window(segment, base));
+        // Relaxed: the caller holds the block; see `find`.
+        let mut entries = windows.flatten().chain(&self.spill);
+        entries.find(|entry| entry.base.load(Ordering::Relaxed) == address)
     }
 
     fn insert(&self, block: &HugeBlock, kernel: &impl Platform) -> bool {
@@ -242,13 +271,7 @@ impl Huge {
         for number in 0..SEGMENTS {
             let Some(segment) = self.segment_or_map(number, kernel) else { return false };
             for entry in Self::window(segment, block.base) {
-                // Acquire: pairs with the Release in `remove`.
-                let free = entry.base.load(Ordering::Relaxed) == 0
-                    && entry
-                        .base
-                        .compare_exchange(0, address, Ordering::Acquire, Ordering::Relaxed)
-                        .is_ok();
-                if free {
+                if entry.reserve(address) {
                     // Relaxed: only the holder of the block reads it, and is given the block after this.
                     entry.size.store(block.size, Ordering::Relaxed);
                     self.count_live(block.size);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{End, at, bytes, in_child, map, resident_pages, unmap};
+use common::{End, at, bytes, holds, in_child, map, resident_pages, unmap};
 use ralloc_platform::{
     Platform, System,
     sim::{Rules, Sim},
@@ -155,11 +155,7 @@ fn extend_never_replaces(kernel: &impl Platform) {
         "one page too long for the hole"
     );
     // SAFETY: the part behind the hole is still ours.
-    assert!(
-        unsafe { bytes(at(base, 6 * page), 10 * page) }
-            .iter()
-            .all(|&byte| byte == 7)
-    );
+    assert!(unsafe { holds(at(base, 6 * page), 10 * page, 7) });
     assert!(!kernel.extend(at(base, 16 * page), 1 << 50));
     // SAFETY: what is left in front of the hole, used by nobody.
     unsafe { unmap(kernel, base, 4 * page) };
@@ -192,11 +188,7 @@ fn unmap_takes_no_more_than_it_is_told(kernel: &impl Platform) {
     unsafe { unmap(kernel, at(base, 3 * page), 3 * page) };
     for part in [base, at(base, 6 * page)] {
         // SAFETY: three pages that are still mapped.
-        assert!(
-            unsafe { bytes(part, 3 * page) }
-                .iter()
-                .all(|&byte| byte == 7)
-        );
+        assert!(unsafe { holds(part, 3 * page, 7) });
         // SAFETY: as above, and not used below.
         unsafe { unmap(kernel, part, 3 * page) };
     }
@@ -261,11 +253,7 @@ fn relocate_shrinks(kernel: &impl Platform) {
     let new = unsafe { kernel.relocate(old, 5 * MIB, 2 * page, MIB) }.expect("room");
     assert!(new.addr().get().is_multiple_of(MIB));
     // SAFETY: moved there by the line above.
-    assert!(
-        unsafe { bytes(new, 2 * page) }
-            .iter()
-            .all(|&byte| byte == 7)
-    );
+    assert!(unsafe { holds(new, 2 * page, 7) });
     // SAFETY: mapped above, and not used below.
     unsafe { unmap(kernel, new, 2 * page) };
 }
@@ -279,11 +267,7 @@ fn relocate_moves_a_tail(kernel: &impl Platform) {
     let new = unsafe { kernel.relocate(at(base, 5 * page), 3 * page, 4 * page, page) };
     let new = new.expect("room");
     // SAFETY: what did not move is still mapped.
-    assert!(
-        unsafe { bytes(base, 5 * page) }
-            .iter()
-            .all(|&byte| byte == 7)
-    );
+    assert!(unsafe { holds(base, 5 * page, 7) });
     // SAFETY: moved there by `relocate`.
     let moved = unsafe { bytes(new, 4 * page) };
     assert!(moved[..3 * page].iter().all(|&byte| byte == 7));
@@ -350,17 +334,11 @@ fn relocate_refused_changes_nothing(kernel: &impl Platform) {
     unsafe { bytes(old, 4 * page) }.fill(7);
     for align in [page, 4 * MIB] {
         // SAFETY: a whole mapping, used by nobody else.
-        assert_eq!(
-            unsafe { kernel.relocate(old, 4 * page, 1 << 52, align) },
-            None
-        );
+        let moved = unsafe { kernel.relocate(old, 4 * page, 1 << 52, align) };
+        assert_eq!(moved, None);
     }
     // SAFETY: still mapped, as nothing has moved.
-    assert!(
-        unsafe { bytes(old, 4 * page) }
-            .iter()
-            .all(|&byte| byte == 7)
-    );
+    assert!(unsafe { holds(old, 4 * page, 7) });
     // SAFETY: as above, and not used below.
     unsafe { unmap(kernel, old, 4 * page) };
 }

@@ -1,2 +1,95 @@
-//! Stub.
-fn main() {}
+//! `cargo xtask`: the project's tests and benches, as one command each.
+//!
+//! A *tier* ([`tier`]) is a kind of test; it looks for its tests, says what it needs from the machine
+//! ([`needs`]), runs them under a time limit ([`process`]) and hands every outcome to the [`report`].
+
+mod c_tests;
+mod cargo;
+mod header;
+mod instructions;
+mod library;
+mod lint;
+mod needs;
+mod pool;
+mod process;
+mod programs;
+mod report;
+mod tier;
+mod unit;
+
+use crate::{report::Report, tier::Tier};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Tests and benches of ralloc.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the tests; without options every tier, in order.
+    Test(Test),
+    /// Compare speed and memory with other allocators; arguments go to the bench program.
+    Bench {
+        /// What the bench program is told; try `-- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check format, lints and documentation: short for `test --tier lint`.
+    Lint,
+}
+
+/// Which tests to run.
+#[derive(clap::Args)]
+struct Test {
+    /// Only these tiers.
+    #[arg(long = "tier", value_name = "NAME", value_delimiter = ',')]
+    tiers: Vec<Tier>,
+    /// Name the tiers and what they do, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// In the tiers `c` and `programs`: only tests whose name contains this.
+    filter: Option<String>,
+    /// Test this preload library instead of ours.
+    #[arg(long, hide = true, value_name = "PATH")]
+    lib: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Test(Test { list: true, .. }) => {
+            for tier in Tier::ALL {
+                println!("{:14}{}", tier.name(), tier.about());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Test(test) => run(&test),
+        Command::Lint => run(&Test {
+            tiers: vec![Tier::Lint],
+            list: false,
+            filter: None,
+            lib: None,
+        }),
+        Command::Bench { args } => cargo::bench(&args),
+    }
+}
+
+fn run(test: &Test) -> Result<ExitCode> {
+    process::begin()?;
+    let request = tier::Request {
+        filter: test.filter.clone(),
+        library: test.lib.clone(),
+    };
+    let mut report = Report::new();
+    for tier in Tier::ALL {
+        if test.tiers.is_empty() || test.tiers.contains(&tier) {
+            report.tier(tier.name(), |report| tier.run(&request, report))?;
+        }
+    }
+    Ok(report.close())
+}

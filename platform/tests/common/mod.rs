@@ -84,3 +84,15 @@ pub fn resident_pages(base: NonNull<u8>, size: usize, page: usize) -> usize {
     assert_eq!(done, 0, "all of the range is mapped");
     pages.iter().filter(|&&state| state & 1 == 1).count()
 }
+
+/// Whether each byte of a mapped range is `byte`.
+///
+/// # Safety
+///
+/// As for [`bytes`].
+pub unsafe fn holds(base: NonNull<u8>, size: usize, byte: u8) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { bytes(base, size) }
+        .iter()
+        .all(|&found| found == byte)
+}

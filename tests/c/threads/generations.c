@@ -40,6 +40,6 @@ int main(void) {
         if (i % 2) shuffle(&stream, block, blocks);
         for (size_t k = 0; k < blocks; k++) free(block[k]);
     }
-    CHECK(late < early + 4 * MIB, "%.1f MiB in the first 30 generations, %.1f in the later ones",
+    CHECK(late < early + AMOUNT, "%.1f MiB in the first 30 generations, %.1f in the later ones",
           in_mib(early), in_mib(late));
 }
