@@ -1,0 +1,1 @@
+extern crate tikv_jemalloc_sys;

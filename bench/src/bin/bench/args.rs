@@ -1,0 +1,115 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use bench::{WORKLOADS, Workload};
+use clap::Parser;
+
+use crate::peers::{PEERS, Peer};
+
+/// Runs the same work on ralloc and on its peers, interleaved, each measurement in a process of
+/// its own, and compares time and memory.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// The preload library of ralloc; without it, the peers are compared with glibc.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ralloc: Option<PathBuf>,
+    /// How often each workload runs on each allocator.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Only these workloads.
+    #[arg(long, value_name = "WORKLOAD", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these peers.
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    peers: Vec<String>,
+    /// One round at a twentieth of the work: does everything run?
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Threads of the workloads that have several; by default one per core, at least two.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Write bench/RESULTS.md even if this is not a complete run.
+    #[arg(long, conflicts_with = "no_write")]
+    write: bool,
+    /// Do not write bench/RESULTS.md.
+    #[arg(long)]
+    no_write: bool,
+    /// Print only the targets and the figures reached.
+    #[arg(long)]
+    pub(crate) targets: bool,
+    /// Where the programs `workload` and `hello` are; built when not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn rounds(&self) -> usize {
+        if self.quick { 1 } else { self.rounds.max(1) }
+    }
+
+    pub(crate) fn scale(&self) -> f64 {
+        if self.quick { 0.05 } else { 1.0 }
+    }
+
+    /// The workloads asked for, in the order of the catalogue.
+    pub(crate) fn workloads(&self) -> Result<Vec<&'static Workload>> {
+        chosen(&self.only, WORKLOADS, |workload| workload.name)
+    }
+
+    /// The peers asked for, in the order of the tables.
+    pub(crate) fn peers(&self) -> Result<Vec<&'static Peer>> {
+        chosen(&self.peers, PEERS, |peer| peer.name)
+    }
+
+    /// Whether RESULTS.md is to be written: by default after a complete run only.
+    pub(crate) fn writes(&self) -> bool {
+        let complete = self.ralloc.is_some()
+            && !self.quick
+            && self.only.is_empty()
+            && self.peers.is_empty()
+            && self.rounds >= 5;
+        self.write || (complete && !self.no_write)
+    }
+
+    /// This command as a reader would repeat it, without paths of this machine.
+    pub(crate) fn command(&self) -> String {
+        let mut command = String::from("cargo xtask bench");
+        let mut add = |word: &str| {
+            command.push(' ');
+            command.push_str(word);
+        };
+        if self.quick {
+            add("--quick");
+        } else {
+            add(&format!("--rounds {}", self.rounds()));
+        }
+        if !self.only.is_empty() {
+            add(&format!("--only {}", self.only.join(",")));
+        }
+        if !self.peers.is_empty() {
+            add(&format!("--peers {}", self.peers.join(",")));
+        }
+        if let Some(threads) = self.threads {
+            add(&format!("--threads {threads}"));
+        }
+        command
+    }
+}
+
+fn chosen<T>(
+    names: &[String],
+    all: &'static [T],
+    name: impl Fn(&T) -> &'static str,
+) -> Result<Vec<&'static T>> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|wanted| !all.iter().any(|one| name(one) == **wanted))
+    {
+        let known: Vec<_> = all.iter().map(&name).collect();
+        bail!("no `{unknown}`; there are {}", known.join(", "));
+    }
+    let wanted = |one: &&T| names.is_empty() || names.iter().any(|wanted| wanted == name(one));
+    Ok(all.iter().filter(wanted).collect())
+}

@@ -1,0 +1,8 @@
+//! What the runner (`bench`) and the programs it runs (`workload`, `hello`) agree on: which
+//! workloads there are, and the one line in which a finished workload says what it found.
+
+mod catalogue;
+mod outcome;
+
+pub use catalogue::{Heap, Kind, WORKLOADS, Workload};
+pub use outcome::{Kept, Outcome};
