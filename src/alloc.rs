@@ -480,7 +480,7 @@ fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, slice: usize, owner:
 /// Another heap's block: collect it for delivery.
 fn free_remote<I: Instance>(page: &Page, block: Block) {
     let process = I::process();
-    let Some(heap) = thread::heap_or_enter::<I>() else {
+    let Some(heap) = thread::heap_to_collect_in::<I>() else {
         return process.send(Batch::single(block));
     };
     let _busy = Busy::new(heap);

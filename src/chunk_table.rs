@@ -425,8 +425,9 @@ impl ChunkTable {
         self.committed.fetch_add(slices, Ordering::Relaxed);
         // Relaxed: nobody reads these before the entry has a free slice.
         entry.dirty.store(0, Ordering::Relaxed);
-        entry.committed.store(mask(slices), Ordering::Relaxed);
         entry.base.store(base.as_ptr().expose_provenance(), Ordering::Release);
+        // Release: pairs with the Acquire in `chunks`, for the address and the header.
+        entry.committed.store(mask(slices), Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible.
         entry.free.store(mask(slices), Ordering::Release);
         self.opened(index);
@@ -435,6 +436,21 @@ impl ChunkTable {
     /// How many entries have ever been used: every chunk's number is below.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Acquire)
+    }
+
+    /// The headers of all chunks.
+    ///
+    /// Pre: the caller holds the purge lock, so that no chunk is unmapped.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        (0..self.entries()).filter_map(|index| {
+            let entry = self.entry(index);
+            // Acquire: pairs with the Release in `publish`, for the header.
+            (entry.committed.load(Ordering::Acquire) != 0).then_some(())?;
+            let base = entry.base.load(Ordering::Acquire);
+            let base = NonNull::new(core::ptr::with_exposed_provenance_mut(base))?;
+            // SAFETY: the chunk is mapped, and stays so.
+            Some(unsafe { Chunk::of(base) })
+        })
     }
 
     /// Bytes that are mapped, claimed, at most ever claimed, and free but dirty.

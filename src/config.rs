@@ -76,7 +76,7 @@ pub(crate) const RING_WAYS: usize = 2;
 const _: () = {
     assert!(CHUNK.is_power_of_two() && SLICE.is_power_of_two());
     assert!(SLICES == 64, "chunk state is one u64 per bitmap");
-    assert!(HEADS <= ralloc_platform::THREAD_WORDS - 2, "heads, heap and state fit the thread block");
+    assert!(HEADS + 3 <= ralloc_platform::THREAD_WORDS, "heads, heap, state and count fit the block");
     assert!(SLICE / GRANULE <= u16::MAX as usize, "block counts of a page are u16");
     assert!(RECORDS_OFFSET + SLICES * 64 <= 2 * RECORDS_OFFSET, "records fit between owners and cold records");
     assert!(FIRST_BLOCK_OFFSET + MEDIUM_BLOCKS_MIN * SMALL_MAX <= SLICE || cfg!(target_pointer_width = "32"));
@@ -106,7 +106,7 @@ pub trait Tuning: 'static {
     /// Free memory that may stay resident as a share of live memory: one part in `DIRTY_SHARE`.
     const DIRTY_SHARE: usize = 8;
     /// Bytes of freed huge blocks kept for the next huge request.
-    const HUGE_CACHE: usize = 32 * MIB;
+    const HUGE_CACHE: usize = 8 * MIB;
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.
     const DONATE_ABOVE: usize = 4;

@@ -21,6 +21,7 @@ mod thread;
 pub mod alloc;
 pub mod c_abi;
 pub mod sbrk;
+pub mod stats;
 
 pub use config::{Defaults, Tuning};
 pub use process::{Failure, Instance, Process};

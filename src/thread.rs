@@ -20,6 +20,13 @@ const HEAP: usize = HEADS;
 /// Where the state of the thread is.
 const LIFE: usize = HEADS + 1;
 
+/// Where a thread without a heap counts what it has freed.
+const FREES: usize = HEADS + 2;
+
+/// Remote frees after which a thread is worth a heap, to collect them in. Threads that free a block or two, or only on
+/// their way out when no hook will run any more, are not.
+const FREES_WITHOUT_HEAP: usize = 8;
+
 /// What the allocator knows of the current thread. Stored as a word; zero is the first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -28,7 +35,7 @@ enum Life {
     Unarmed = 0,
     /// The exit hook will run. Between the hooks, the only state the hit path sees.
     Armed = 1,
-    /// The last exit hook has run; the C library still frees and may allocate. Every free is remote, every allocation
+    /// The exit hook has run; other hooks and the C library still free and may allocate. Every free is remote, every allocation
     /// borrows the commons.
     Gone = 2,
 }
@@ -70,8 +77,7 @@ pub(crate) fn heap<I: Instance>() -> Option<&'static Heap> {
 }
 
 fn life<I: Instance>() -> Life {
-    // SAFETY: the block has more than `LIFE` words.
-    match unsafe { I::Thread::get(LIFE) } {
+    match I::Thread::get_fixed::<LIFE>() {
         0 => Life::Unarmed,
         1 => Life::Armed,
         _ => Life::Gone,
@@ -79,13 +85,23 @@ fn life<I: Instance>() -> Life {
 }
 
 fn set_life<I: Instance>(life: Life) {
-    // SAFETY: as in `life`.
-    unsafe { I::Thread::set(LIFE, life as usize) }
+    I::Thread::set_fixed::<LIFE>(life as usize);
 }
 
 fn set_heap<I: Instance>(address: usize) {
-    // SAFETY: as in `heap_address`.
-    unsafe { I::Thread::set(HEAP, address) }
+    I::Thread::set_fixed::<HEAP>(address);
+}
+
+/// As [`heap_or_enter`], for a thread that is about to free a block of another heap.
+pub(crate) fn heap_to_collect_in<I: Instance>() -> Option<&'static Heap> {
+    if heap::<I>().is_none() {
+        let frees = I::Thread::get_fixed::<FREES>();
+        if frees < FREES_WITHOUT_HEAP {
+            I::Thread::set_fixed::<FREES>(frees + 1);
+            return None;
+        }
+    }
+    heap_or_enter::<I>()
 }
 
 /// The thread's heap; a thread that has none gets one, unless it is gone or there is no memory for it.
@@ -132,14 +148,12 @@ pub fn install<I: Instance>() {
     }
 }
 
-/// The exit hook. Other exit hooks may still allocate, so the heap goes in the last round only.
-fn thread_exit<I: Instance>(round: usize) {
-    let last = round >= Hooks::LAST_ROUND || !I::process().memory.kernel.arm_thread_exit();
-    if let Some(heap) = heap::<I>().filter(|_| last) {
-        leave::<I>(heap);
-    }
-    if last {
-        set_life::<I>(Life::Gone);
+/// The exit hook. The heap goes in the first round: a thread cannot tell how many rounds are left, and a heap that no
+/// round takes away would be lost with everything in it. What the thread does later works without one.
+fn thread_exit<I: Instance>(_round: usize) {
+    match heap::<I>() {
+        Some(heap) => leave::<I>(heap),
+        None => set_life::<I>(Life::Gone),
     }
 }
 

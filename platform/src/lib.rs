@@ -16,6 +16,8 @@ use core::ptr::NonNull;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod process_info;
 #[cfg(all(target_os = "linux", any(test, feature = "sim")))]
 pub mod sim;
 #[cfg(target_os = "linux")]
@@ -25,6 +27,8 @@ mod thread_block;
 pub use linux::Linux as System;
 #[cfg(target_os = "linux")]
 pub use linux::{EINVAL, ENOMEM, set_errno};
+#[cfg(target_os = "linux")]
+pub use process_info::{environment, resident};
 #[cfg(target_os = "linux")]
 pub use thread_block::StaticBlock;
 

@@ -424,9 +424,9 @@ unsafe extern "C" fn fork_child() {
 }
 
 /// An entry of the vector with which the kernel starts a program.
-fn start_up_value(entry: libc::c_ulong) -> Option<usize> {
+pub(crate) fn start_up_value(entry: libc::c_ulong) -> Option<usize> {
     // SAFETY: reads a table that is complete before the program runs. It sets `errno` for entries that are not
-    // there; the two that this module asks for always are.
+    // there; those that this crate asks for always are.
     let value = unsafe { libc::getauxval(entry) };
     (value != 0).then_some(value as usize)
 }

@@ -1,0 +1,58 @@
+//! What a process can learn about itself on Linux.
+
+use core::ffi::{CStr, c_char};
+
+use rustix::fs::{Mode, OFlags};
+
+unsafe extern "C" {
+    /// environ(7): the environment, a list of `NAME=value` that null ends.
+    static environ: *const *const c_char;
+}
+
+/// The value of `name` in the environment. `None` in a program that runs with more rights than its user has
+/// (getauxval(3), `AT_SECURE`): there the environment is not to be trusted.
+///
+/// To be called while no other thread changes the environment.
+pub fn environment(name: &CStr) -> Option<&'static CStr> {
+    if crate::linux::start_up_value(libc::AT_SECURE).is_some() {
+        return None;
+    }
+    // SAFETY: the C library has set the variable up; it is a word.
+    let mut entry = unsafe { environ };
+    if entry.is_null() {
+        return None;
+    }
+    loop {
+        // SAFETY: null ends the list, and we have not passed it.
+        let text = unsafe { entry.read() };
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: the list holds strings.
+        let text = unsafe { CStr::from_ptr(text) };
+        if let Some(value) = value_of(text, name) {
+            return Some(value);
+        }
+        // SAFETY: the list goes on until null.
+        entry = unsafe { entry.add(1) };
+    }
+}
+
+/// What follows `name=` in `text`.
+fn value_of(text: &'static CStr, name: &CStr) -> Option<&'static CStr> {
+    let rest = text
+        .to_bytes_with_nul()
+        .strip_prefix(name.to_bytes())?
+        .strip_prefix(b"=")?;
+    CStr::from_bytes_with_nul(rest).ok()
+}
+
+/// Resident bytes of the whole process (proc(5), `statm`), if `/proc` is there.
+pub fn resident() -> Option<usize> {
+    let file = rustix::fs::open(c"/proc/self/statm", OFlags::RDONLY, Mode::empty()).ok()?;
+    let mut text = [0; 128];
+    let length = rustix::io::read(&file, &mut text).ok()?;
+    let text = core::str::from_utf8(text.get(..length)?).ok()?;
+    let pages: usize = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * crate::Platform::page_size(&crate::System))
+}
