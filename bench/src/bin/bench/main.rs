@@ -87,7 +87,7 @@ fn allocators(args: &Args, workshop: &Workshop) -> Result<(Vec<Allocator>, Vec<S
             Ok(allocator) => allocators.push(allocator),
             Err(error) => {
                 eprintln!("skipping {}: {error:#}", peer.name);
-                skipped.push(format!("{}: {}", peer.name, error.root_cause()));
+                skipped.push(format!("{}: {error}", peer.name));
             }
         }
     }

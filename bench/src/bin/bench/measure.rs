@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use bench::{Outcome, Workload};
 use wait4::Wait4;
 
@@ -73,7 +73,8 @@ impl Plan<'_> {
                         Ok(sample) => cell.samples.push(sample),
                         Err(error) => {
                             eprintln!("  {} failed: {error:#}", self.allocators[which].name);
-                            cell.failure = Some(format!("{error:#}"));
+                            // Details may name paths of this machine; the report goes without.
+                            cell.failure = Some(error.to_string());
                         }
                     }
                 }
@@ -129,9 +130,13 @@ impl Plan<'_> {
             .read_to_string(&mut complaint)?;
         let end = child.wait4()?;
         let wall = start.elapsed().as_secs_f64();
-        ensure!(end.status.success(), "{} {}", end.status, complaint.trim());
+        let complaint = complaint.trim().to_owned();
+        ensure!(
+            end.status.success(),
+            Error::msg(complaint).context(end.status)
+        );
         let line = said.lines().last().unwrap_or_default();
-        let outcome: Outcome = line.parse().map_err(anyhow::Error::msg)?;
+        let outcome: Outcome = line.parse().map_err(Error::msg)?;
         Ok(Sample {
             seconds: if hello { wall } else { outcome.seconds },
             cpu: (end.rusage.utime + end.rusage.stime).as_secs_f64(),

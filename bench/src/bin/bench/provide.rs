@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 
 use crate::peers::{FAMILY, Peer, Product, Recipe, Source};
 
@@ -64,6 +64,7 @@ impl Workshop {
             .canonicalize()
             .with_context(|| format!("{}", library.display()))?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
+        settle(&preload)?;
         self.checked(Allocator {
             name: "ralloc",
             version,
@@ -74,7 +75,10 @@ impl Workshop {
     /// Builds or installs a peer.
     pub(crate) fn provide(&self, peer: &Peer) -> Result<Allocator> {
         let (preload, version) = match &peer.source {
-            Source::System => (None, output("getconf", &["GNU_LIBC_VERSION"])?),
+            Source::System => {
+                let version = output("getconf", &["GNU_LIBC_VERSION"])?;
+                (None, version.trim_start_matches("glibc ").to_owned())
+            }
             Source::Crate(recipe) => (
                 Some(self.build(peer.name, recipe)?),
                 recipe.version.to_owned(),
@@ -137,10 +141,10 @@ impl Workshop {
             which.env("LD_PRELOAD", preload);
         }
         let answer = which.output().context("workload does not start")?;
+        let said = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
         ensure!(
             answer.status.success(),
-            "{}",
-            String::from_utf8_lossy(&answer.stderr).trim()
+            Error::msg(said).context("workload does not run on it")
         );
         let file = Path::new(str::from_utf8(&answer.stdout)?.trim()).canonicalize()?;
         match &allocator.preload {
@@ -243,13 +247,18 @@ fn run(command: &mut Command) -> Result<()> {
         .output()
         .with_context(|| format!("{program} does not start"))?;
     let said = String::from_utf8_lossy(&done.stderr);
-    ensure!(done.status.success(), "{program} failed: {}", said.trim());
+    let said = Error::msg(said.trim().to_owned());
+    ensure!(
+        done.status.success(),
+        said.context(format!("{program} failed"))
+    );
     Ok(())
 }
 
 /// What a command prints, trimmed.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
-    let done = Command::new(program).args(arguments).output()?;
+    let done = Command::new(program).args(arguments).output();
+    let done = done.with_context(|| format!("{program} does not start"))?;
     ensure!(done.status.success(), "{program} failed");
     Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }

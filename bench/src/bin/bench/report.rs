@@ -84,7 +84,7 @@ fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
         skipped,
     } = circumstances;
     let mut lines = vec![
-        format!("`{command}`, {date}, {rounds} rounds, the allocators in turn in each."),
+        format!("`{command}`, {date}; rounds: {rounds}, the allocators in turn in each."),
         String::new(),
     ];
     lines.extend(
@@ -95,6 +95,12 @@ fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
     lines.push(format!(
         "- load average: {before:.2} before, {after:.2} after"
     ));
+    if let Some(spread) = results.spread().filter(|_| *rounds > 1) {
+        let spread = spread * 100.0;
+        lines.push(format!(
+            "- fastest to slowest round of the same, at the median: {spread:.0} %"
+        ));
+    }
     for allocator in results.allocators {
         lines.push(format!("- {}: {}", allocator.name, allocator.version));
     }

@@ -111,6 +111,17 @@ impl Results<'_> {
         })
     }
 
+    /// How far apart the fastest and the slowest round are, relative to the median: the median over
+    /// all that has been measured.
+    pub(crate) fn spread(&self) -> Option<f64> {
+        let spread = |cell: &Cell| {
+            let all = || cell.samples.iter().map(TIME);
+            let (least, most) = (all().reduce(f64::min)?, all().reduce(f64::max)?);
+            Some((most - least) / median(all())?)
+        };
+        median(self.cells.iter().flatten().filter_map(spread))
+    }
+
     /// The peer with the least geometric mean of wall time.
     pub(crate) fn best_peer(&self) -> Option<usize> {
         let slowness = |which: usize| {
