@@ -1,0 +1,90 @@
+// timeout: 60
+// A timer's handler forks (POSIX long allowed it) while the interrupted code is anywhere, most of
+// the time inside malloc or free. fork must come back in both processes; a child may allocate only
+// if no operation was interrupted, which the program knows from a flag; otherwise it just leaves.
+#include "../common.h"
+#include <sys/time.h>
+
+#ifndef THREADS
+#define THREADS 0
+#define FORKS 1500
+#endif
+
+static volatile sig_atomic_t in_allocator, forks, idle_forks;
+static atomic_bool stop;
+static void *slot[500];
+
+static void child_life(void) {
+    // Here its alarm must kill it, also while the handler runs.
+    signal(SIGALRM, SIG_DFL);
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(10);
+    if (!in_allocator) {
+        for (size_t n = 1; n < 5 * MIB; n *= 3) {
+            char *p = malloc(n);
+            CHECK(p, "malloc(%zu) in the child", n);
+            *(volatile char *)p = 1;
+            free(p);
+        }
+        for (size_t i = 0; i < COUNT(slot); i++) free(slot[i]);
+    }
+    _exit(0);
+}
+
+static void handler(int number) {
+    (void)number;
+    int error = errno;
+    pid_t child = fork();
+    CHECK(child >= 0, "fork %d: %s", (int)forks, strerror(errno));
+    if (child == 0) child_life();
+    await_child(child, "fork from a signal handler");
+    forks++;
+    idle_forks += !in_allocator;
+    errno = error;
+}
+
+static void *busy(void *number) {
+    uint64_t stream = seed + (size_t)number;
+    void *mine[64] = {0};
+    while (!stop) {
+        size_t i = below(&stream, COUNT(mine));
+        free(mine[i]);
+        mine[i] = malloc(any_size(&stream, below(&stream, 50) ? 4 * KIB : 500 * KIB));
+        CHECK(mine[i], "malloc");
+    }
+    for (size_t i = 0; i < COUNT(mine); i++) free(mine[i]);
+    return NULL;
+}
+
+int main(void) {
+    // The timer's signal goes to the process; the others do not take it.
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+    pthread_t threads[THREADS + 1];
+    for (size_t i = 0; i < THREADS; i++) threads[i] = start_thread(busy, (void *)i);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
+    struct itimerval timer = {{0, 1500}, {0, 1500}};
+    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0, "setitimer");
+    uint64_t stream = seed;
+    while (forks < FORKS) {
+        size_t i = below(&stream, COUNT(slot)), n = any_size(&stream, below(&stream, 50) ? 2 * KIB : 200 * KIB);
+        in_allocator = 1;
+        free(slot[i]);
+        void *p = malloc(n);
+        slot[i] = p;
+        in_allocator = 0;
+        CHECK(p, "malloc(%zu)", n);
+        for (size_t k = 0; k < n; k += 16) ((volatile char *)p)[k] = 1;
+    }
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    stop = true;
+    for (size_t i = 0; i < THREADS; i++) join_thread(threads[i]);
+    fprintf(stderr, "%d forks, %d outside the allocator\n", (int)forks, (int)idle_forks);
+}
