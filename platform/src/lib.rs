@@ -198,3 +198,38 @@ pub unsafe trait ThreadBlock {
         unsafe { Self::set(INDEX, word) };
     }
 }
+
+/// Have a `fn()` called when the object that this code is linked into is loaded, before `main`.
+///
+/// By then the C library takes thread keys and fork handlers. Where a system has no such list the function is not
+/// called.
+#[macro_export]
+macro_rules! on_load {
+    ($function:path) => {
+        const _: () = {
+            extern "C" fn load() {
+                $function();
+            }
+            #[used]
+            #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+            static LOAD: extern "C" fn() = load;
+        };
+    };
+}
+
+/// Have a `fn()` called when the process exits, or the object that this code is linked into is unloaded.
+///
+/// As [`on_load!`], for the other end.
+#[macro_export]
+macro_rules! on_unload {
+    ($function:path) => {
+        const _: () = {
+            extern "C" fn unload() {
+                $function();
+            }
+            #[used]
+            #[cfg_attr(target_os = "linux", unsafe(link_section = ".fini_array"))]
+            static UNLOAD: extern "C" fn() = unload;
+        };
+    };
+}
