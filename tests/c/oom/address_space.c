@@ -1,0 +1,8 @@
+// The address space is limited (ulimit -v): exhaustion of each kind, then of a mixture.
+#include "exhaust.h"
+
+int main(void) {
+    limit_memory(RLIMIT_AS, address_space(), ALLOWANCE);
+    exhaust_each_kind();
+    exhaust_mixture();
+}

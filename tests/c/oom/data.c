@@ -1,0 +1,8 @@
+// The data segment is limited (ulimit -d), which today counts all private writable memory.
+#include "exhaust.h"
+
+int main(void) {
+    limit_memory(RLIMIT_DATA, proc_value("/proc/self/status", "VmData:"), ALLOWANCE);
+    exhaust_each_kind();
+    exhaust_mixture();
+}
