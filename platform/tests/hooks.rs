@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{End, in_child};
+use common::{End, in_child, in_own_process};
 use core::cell::Cell;
 use ralloc_platform::{
     Hooks, Platform, StaticBlock, System, ThreadBlock,
@@ -196,10 +196,10 @@ impl Subject for Unused {
     }
 }
 
-/// Before there are hooks, nothing will run, and `false` says so. In a child, which has not installed any.
+/// Before there are hooks, nothing will run, and `false` says so.
 #[test]
 fn arming_before_install_is_refused() {
-    assert_eq!(in_child_of_own_program("arm_without_install"), 0);
+    assert_eq!(in_own_process("arm_without_install"), End::Exit(0));
 }
 
 /// Runs in a process of its own, started by the test above.
@@ -207,18 +207,4 @@ fn arming_before_install_is_refused() {
 #[ignore = "a part of arming_before_install_is_refused"]
 fn arm_without_install() {
     assert!(!System.arm_thread_exit());
-}
-
-fn in_child_of_own_program(test: &str) -> i32 {
-    let program = std::env::current_exe().expect("a path of this program");
-    let mut command = std::process::Command::new(program);
-    let output = command
-        .args(["--ignored", "--exact", test])
-        .output()
-        .expect("it starts");
-    assert!(
-        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
-        "{output:?}"
-    );
-    output.status.code().expect("no signal")
 }

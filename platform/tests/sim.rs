@@ -337,10 +337,10 @@ fn no_hooks() -> Hooks {
 fn panic_of<R>(act: impl FnOnce() -> R) -> String {
     match catch_unwind(AssertUnwindSafe(act)) {
         Ok(_) => String::from("no panic"),
-        Err(payload) => payload
-            .downcast_ref::<String>()
-            .cloned()
-            .unwrap_or_default(),
+        Err(payload) => match payload.downcast_ref::<&str>() {
+            Some(said) => String::from(*said),
+            None => payload.downcast_ref().cloned().unwrap_or_default(),
+        },
     }
 }
 

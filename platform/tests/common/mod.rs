@@ -33,6 +33,19 @@ pub fn in_child(work: impl FnOnce()) -> End {
     }
 }
 
+/// Run one ignored test of this program in a process that runs nothing else, and tell how it ended.
+pub fn in_own_process(test: &str) -> End {
+    let program = std::env::current_exe().expect("a path of this program");
+    let mut command = std::process::Command::new(program);
+    let output = command
+        .args(["--ignored", "--exact", test])
+        .output()
+        .expect("it starts");
+    let found = String::from_utf8_lossy(&output.stdout).contains("running 1 test\n");
+    assert!(found, "no test {test}: {output:?}");
+    End::Exit(output.status.code().expect("no signal"))
+}
+
 fn no_core_file() {
     let none = libc::rlimit {
         rlim_cur: 0,
