@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 pub(crate) fn large_pairs(job: &Job) -> Finding {
     let mut rng = Rng::with_seed(3);
     timed(|| {
-        replace(job.scaled(4000), &mut rng, |rng| {
+        replace(job.scaled(2500), &mut rng, |rng| {
             Block::new(logarithmic(rng, 32 * KIB, 9), rng.u32(..))
         })
     })
@@ -52,7 +52,7 @@ pub(crate) fn realloc_growth(job: &Job) -> Finding {
         grow(&mut tally, KIB, job.scaled(1024 * MIB), |size| {
             size + size / 2
         });
-        for _ in 0..8 {
+        for _ in 0..2 {
             grow(&mut tally, 16 * KIB, job.scaled(8 * MIB), |size| {
                 size + 16 * KIB
             });
