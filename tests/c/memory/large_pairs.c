@@ -45,10 +45,20 @@ int main(void) {
         for (size_t k = 0; k < COUNT(many); k++) {
             many[k] = malloc((33 + round * 20) * KIB);
             CHECK(many[k], "malloc");
-            *(volatile char *)many[k] = 1;
+            touch(many[k], (33 + round * 20) * KIB);
         }
         shuffle(&stream, many, COUNT(many));
         for (size_t k = 0; k < COUNT(many); k++) free(many[k]);
     }
     measured("many at once", before, space);
+
+    for (size_t alignment = 64 * KIB; alignment <= 64 * MIB; alignment *= 2) {
+        for (int turn = 0; turn < 100; turn++) {
+            void *p = memalign(alignment, 1 + below(&stream, 4 * MIB));
+            CHECK(p && is_aligned(p, alignment), "memalign(%zu)", alignment);
+            *(volatile char *)p = 1;
+            free(p);
+        }
+    }
+    measured("aligned", before, space);
 }
