@@ -26,6 +26,8 @@ mod kernel;
 mod space;
 mod thread;
 
+/// The block of processors for which there is no assembler.
+pub use crate::thread_block::elsewhere::KeyBlock;
 pub use thread::TestBlock;
 
 use crate::{Hooks, Platform};

@@ -26,24 +26,18 @@
 //!   order of two of them, and moves no other access to memory across it.
 //!
 //! This file is the only place where the project asks for which processor it is built; a leaf file says how
-//! its processor does the three.
+//! its processor does the three. On processors without a leaf a thread key of the C library takes the place of
+//! the assembler: correct, with the costs and limits that `elsewhere` names.
 
 use crate::{THREAD_WORDS, ThreadBlock};
 
-/// The name of the block. The version is in it so that two releases in one static link do not share a block;
-/// the symbol is hidden, so two shared objects cannot.
-macro_rules! symbol {
-    () => {
-        concat!(
-            "ralloc_thread_block_",
-            env!("CARGO_PKG_VERSION_MAJOR"),
-            "_",
-            env!("CARGO_PKG_VERSION_MINOR"),
-            "_",
-            env!("CARGO_PKG_VERSION_PATCH")
-        )
-    };
-}
+#[cfg(any(
+    all(target_arch = "x86_64", target_pointer_width = "64"),
+    all(target_arch = "aarch64", target_pointer_width = "64"),
+    target_arch = "riscv64",
+))]
+#[macro_use]
+mod storage;
 
 #[cfg(all(
     target_arch = "x86_64",
@@ -65,27 +59,22 @@ mod leaf;
 #[cfg(target_arch = "riscv64")]
 #[path = "thread_block/riscv64.rs"]
 mod leaf;
+#[cfg(not(any(
+    all(target_arch = "x86_64", target_pointer_width = "64"),
+    all(target_arch = "aarch64", target_pointer_width = "64"),
+    target_arch = "riscv64",
+)))]
+use elsewhere as leaf;
 
-/// The distance between two words of a block, in bytes.
-const WORD: usize = size_of::<usize>();
-
-const _: () = assert!(
-    THREAD_WORDS * WORD <= 1024,
-    "surplus TLS of a loaded object is scarce"
-);
-
-core::arch::global_asm!(
-    concat!(".pushsection .tbss.", symbol!(), ",\"awT\",%nobits"),
-    concat!(".globl ", symbol!()),
-    concat!(".hidden ", symbol!()),
-    concat!(".type ", symbol!(), ",%object"),
-    concat!(".size ", symbol!(), ",{size}"),
-    ".p2align 6", // A cache line: the block shares none with the thread-locals of others.
-    concat!(symbol!(), ":"),
-    ".zero {size}",
-    ".popsection",
-    size = const THREAD_WORDS * WORD,
-);
+#[cfg(any(
+    feature = "sim",
+    not(any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        all(target_arch = "aarch64", target_pointer_width = "64"),
+        target_arch = "riscv64",
+    ))
+))]
+pub(crate) mod elsewhere;
 
 /// [`THREAD_WORDS`] words of static thread-local storage, all zero when the thread starts, gone with it.
 ///
@@ -94,8 +83,8 @@ core::arch::global_asm!(
 #[derive(Clone, Copy, Debug)]
 pub struct StaticBlock;
 
-// SAFETY: every thread has a copy of its own of a symbol in `.tbss`, zero at first; the leaf's load and store
-// address the word asked for in the copy of the running thread, and nobody else knows the symbol.
+// SAFETY: every thread has a block of its own, zero at first (a copy of a symbol in `.tbss`, or what `elsewhere`
+// says); the leaf's load and store address the word asked for in that of the running thread, and nobody else does.
 unsafe impl ThreadBlock for StaticBlock {
     #[inline(always)]
     unsafe fn get(index: usize) -> usize {

@@ -1,7 +1,11 @@
-//! The contract of [`ThreadBlock`], for the block in static storage and for the one that tests use.
+//! The contract of [`ThreadBlock`], for the block in static storage, for the one by way of a key,
+//! and for the one that tests use.
 
 use core::hint::black_box;
-use ralloc_platform::{StaticBlock, THREAD_WORDS, ThreadBlock, sim::TestBlock};
+use ralloc_platform::{
+    StaticBlock, THREAD_WORDS, ThreadBlock,
+    sim::{KeyBlock, TestBlock},
+};
 use std::{
     sync::{Barrier, Mutex},
     thread,
@@ -12,6 +16,9 @@ macro_rules! for_each_block {
     ($($test:ident)*) => {
         mod static_block {
             $(#[test] fn $test() { super::in_a_thread(super::$test::<super::StaticBlock>) })*
+        }
+        mod key_block {
+            $(#[test] fn $test() { super::in_a_thread(super::$test::<super::KeyBlock>) })*
         }
         mod test_block {
             $(#[test] fn $test() { super::in_a_thread(super::$test::<super::TestBlock>) })*

@@ -2,8 +2,10 @@
 //!
 //! Which options are sound, and why: see the parent.
 
-use super::WORD;
 use core::arch::asm;
+
+/// The distance between two words of the block, in bytes.
+const WORD: usize = 8;
 
 /// How far the block is from the thread pointer, in bytes: the same for all threads.
 #[cfg(not(feature = "local-exec"))]

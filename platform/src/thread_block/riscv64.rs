@@ -2,8 +2,10 @@
 //!
 //! Which options are sound, and why: see the parent.
 
-use super::WORD;
 use core::arch::asm;
+
+/// The distance between two words of the block, in bytes.
+const WORD: usize = 8;
 
 /// How far the block is from the thread pointer, in bytes: the same for all threads.
 #[cfg(not(feature = "local-exec"))]
@@ -26,11 +28,14 @@ fn distance() -> usize {
 #[inline(always)]
 fn distance() -> usize {
     let distance;
-    // SAFETY: computes a constant.
+    // SAFETY: computes a constant. A linker that shortens the pair would put the thread pointer into it.
     unsafe {
         asm!(
+            ".option push",
+            ".option norelax",
             concat!("lui {distance}, %tprel_hi(", symbol!(), ")"),
             concat!("addi {distance}, {distance}, %tprel_lo(", symbol!(), ")"),
+            ".option pop",
             distance = out(reg) distance,
             options(pure, nomem, nostack, preserves_flags),
         );
