@@ -1,0 +1,201 @@
+//! Small C programs under `tests/c`, each on the library and, as a control, on the system's malloc.
+//!
+//! A program passes if it ends as it says, by default with exit status 0. The comment at its top may hold:
+//!
+//! - `timeout: SECONDS` (120), `args: WORD...`, `env: NAME=VALUE`, `cflags: WORD...`;
+//! - `exit: STATUS` or `signal: ABRT`: how it ends; `stderr: TEXT`: what it must have printed;
+//! - `link: static`: linked with `libralloc.a`, nothing is preloaded;
+//! - `control: skip`: nonsense on the system's malloc;
+//! - `alone: yes`: nothing else runs meanwhile, because it measures;
+//! - `needs:`, `check:`, `packages:`, as in [`Needs`].
+
+use crate::{
+    cargo,
+    header::Header,
+    library::{self, Library},
+    needs::{self, Needs},
+    pool,
+    process::{self, Ended},
+    report::{Outcome, Report},
+    tier::Request,
+};
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+const LIMIT: Duration = Duration::from_secs(120);
+const FLAGS: [&str; 5] = ["-std=gnu17", "-O1", "-g", "-Wall", "-pthread"];
+
+struct Test {
+    name: String,
+    source: PathBuf,
+    header: Header,
+    needs: Needs,
+}
+
+impl Test {
+    fn read(folder: &Path, source: PathBuf) -> Result<Self> {
+        let text = fs::read_to_string(&source)?;
+        let name = source
+            .strip_prefix(folder)?
+            .with_extension("")
+            .display()
+            .to_string();
+        let header = Header::parse(&text, "//");
+        let needs = Needs::of(&header);
+        Ok(Self {
+            name,
+            source,
+            header,
+            needs,
+        })
+    }
+
+    fn is_static(&self) -> bool {
+        self.header.get("link") == Some("static")
+    }
+
+    fn is_alone(&self) -> bool {
+        self.header.get("alone").is_some()
+    }
+}
+
+pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
+    let compiler = Needs::of(&Header::parse(
+        "//needs: cc\n//packages: gcc libc6-dev",
+        "//",
+    ));
+    let folder = cargo::root().join("tests/c");
+    let mut tests = Vec::new();
+    for source in cargo::files(&folder, "c")? {
+        tests.push(Test::read(&folder, source)?);
+    }
+    tests.retain(|test| request.wants(&test.name));
+    needs::install(tests.iter().map(|test| &test.needs).chain([&compiler]))?;
+    if let Some(reason) = compiler.missing() {
+        report.add("all", None, &Outcome::skipped(reason));
+        return Ok(());
+    }
+
+    let library = Library::provide(request)?;
+    report.add("the library serves", None, &library.serves()?);
+    let (alone, together): (Vec<_>, Vec<_>) = tests.into_iter().partition(Test::is_alone);
+    let work = |test: &Test| {
+        let start = Instant::now();
+        let outcome = judge(test, &library)
+            .unwrap_or_else(|error| Outcome::failed(format!("{error:#}"), String::new()));
+        (start.elapsed(), outcome)
+    };
+    pool::each(&together, work, |test, (took, outcome)| {
+        report.add(&test.name, Some(took), &outcome);
+    });
+    for test in &alone {
+        let (took, outcome) = work(test);
+        report.add(&test.name, Some(took), &outcome);
+    }
+    Ok(())
+}
+
+/// Compiles a test and runs it, on the system's malloc first: a wrong test says nothing about ours.
+fn judge(test: &Test, library: &Library) -> Result<Outcome> {
+    if let Some(reason) = test.needs.missing() {
+        return Ok(Outcome::skipped(reason));
+    }
+    let scratch = library.scratch()?;
+    if test.header.get("control") != Some("skip") {
+        let program = scratch.path().join("control");
+        if let Some(failure) = compile(test, None, &program)? {
+            return Ok(failure);
+        }
+        let ended = execute(test, &program, None)?;
+        if let Some(wrong) = verdict(test, &ended) {
+            let reason = format!("the test is wrong, for without the library: {wrong}");
+            return Ok(Outcome::failed(reason, ended.output));
+        }
+    }
+    let (archive, preload) = match (test.is_static(), &library.archive) {
+        (false, _) => (None, Some(library.shared.as_path())),
+        (true, Some(archive)) => (Some(archive.as_path()), None),
+        (true, None) => return Ok(Outcome::skipped("there is no libralloc.a")),
+    };
+    let program = scratch.path().join("test");
+    if let Some(failure) = compile(test, archive, &program)? {
+        return Ok(failure);
+    }
+    let ended = execute(test, &program, preload)?;
+    if let Some(failure) = library::not_preloaded(&ended) {
+        return Ok(failure);
+    }
+    Ok(match verdict(test, &ended) {
+        Some(reason) => Outcome::failed(reason, ended.output),
+        None => Outcome::Passed,
+    })
+}
+
+fn compile(test: &Test, archive: Option<&Path>, program: &Path) -> Result<Option<Outcome>> {
+    let mut command = Command::new("cc");
+    command.args(FLAGS).args(test.header.words("cflags"));
+    command
+        .arg("-o")
+        .arg(program)
+        .arg(&test.source)
+        .args(archive);
+    let ended = process::run(&mut command, LIMIT)?;
+    let failure = || {
+        Outcome::failed(
+            format!("does not compile: {}", ended.describe()),
+            &ended.output,
+        )
+    };
+    Ok((!ended.succeeded()).then(failure))
+}
+
+fn execute(test: &Test, program: &Path, preload: Option<&Path>) -> Result<Ended> {
+    let folder = program.parent().context("a program has a directory")?;
+    let mut command = Command::new(program);
+    command
+        .args(test.header.words("args"))
+        .current_dir(folder)
+        .env("TMPDIR", folder);
+    command.env_remove("LD_PRELOAD");
+    for (name, value) in test
+        .header
+        .all("env")
+        .filter_map(|pair| pair.split_once('='))
+    {
+        command.env(name, value);
+    }
+    if let Some(library) = preload {
+        command.env("LD_PRELOAD", library);
+    }
+    process::run(&mut command, test.header.limit(LIMIT))
+}
+
+/// How the end of a run differs from what the test promises.
+fn verdict(test: &Test, ended: &Ended) -> Option<String> {
+    let status = match ended.status {
+        None => return Some(ended.describe()),
+        Some(status) => status,
+    };
+    let as_promised = match (test.header.get("signal"), test.header.get("exit")) {
+        (Some(name), _) => match process::signal_number(name) {
+            Ok(number) => status.signal() == Some(number),
+            Err(error) => return Some(error.to_string()),
+        },
+        (None, Some(code)) => status.code().map(|code| code.to_string()).as_deref() == Some(code),
+        (None, None) => status.success(),
+    };
+    if !as_promised {
+        return Some(ended.describe());
+    }
+    let unsaid = test
+        .header
+        .all("stderr")
+        .find(|text| !ended.output.contains(text))?;
+    Some(format!("did not print: {unsaid}"))
+}

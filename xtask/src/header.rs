@@ -1,0 +1,78 @@
+//! What a test file says about itself: `key: value` comments at its top.
+
+use std::time::Duration;
+
+/// The keys and values of the comment that opens a file, in order.
+pub(crate) struct Header(Vec<(String, String)>);
+
+impl Header {
+    /// Reads comment lines that begin with `mark`, up to the first other line.
+    ///
+    /// What follows ` -- ` in a value is for readers. Lines without a colon are prose.
+    pub(crate) fn parse(source: &str, mark: &str) -> Self {
+        let comment = source
+            .lines()
+            .filter(|line| !line.starts_with("#!"))
+            .map_while(|line| line.strip_prefix(mark));
+        let pairs = comment.filter_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            let value = value.split(" -- ").next().unwrap_or_default();
+            Some((key.trim().to_owned(), value.trim().to_owned()))
+        });
+        Self(pairs.collect())
+    }
+
+    /// Every value of a key.
+    pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Every word in the values of a key.
+    pub(crate) fn words<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(key).flat_map(str::split_whitespace)
+    }
+
+    /// The time limit, given in seconds.
+    pub(crate) fn limit(&self, default: Duration) -> Duration {
+        let given = self.get("timeout").and_then(|value| value.parse().ok());
+        given.map_or(default, Duration::from_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_end_with_the_comment() {
+        let source =
+            "// timeout: 300\n// A sentence.\n// env: A=1\n// env: B=2\nint x; // exit: 3\n";
+        let header = Header::parse(source, "//");
+        assert_eq!(header.limit(Duration::ZERO), Duration::from_secs(300));
+        assert_eq!(header.all("env").collect::<Vec<_>>(), ["A=1", "B=2"]);
+        assert_eq!(header.get("exit"), None);
+    }
+
+    #[test]
+    fn the_interpreter_line_is_passed_over() {
+        let header = Header::parse("#!/bin/bash\n# runs: 2\n", "#");
+        assert_eq!(header.get("runs"), Some("2"));
+    }
+
+    #[test]
+    fn a_reason_may_follow() {
+        let header = Header::parse("// control: skip -- it: is slow\n", "//");
+        assert_eq!(header.get("control"), Some("skip"));
+    }
+}

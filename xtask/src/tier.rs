@@ -1,0 +1,73 @@
+//! The kinds of test there are, in the order in which they run: what fails fastest comes first.
+
+use crate::{c_tests, instructions, lint, programs, report::Report, unit};
+use anyhow::Result;
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// A kind of test.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Tier {
+    Lint,
+    Unit,
+    C,
+    Instructions,
+    Programs,
+}
+
+/// What the user asked of the tiers that preload the library.
+pub(crate) struct Request {
+    /// Only tests whose name contains this.
+    pub(crate) filter: Option<String>,
+    /// Another library in place of ours.
+    pub(crate) library: Option<PathBuf>,
+}
+
+impl Request {
+    /// Whether a test of this name is to run.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| name.contains(filter.as_str()))
+    }
+}
+
+impl Tier {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Lint,
+        Self::Unit,
+        Self::C,
+        Self::Instructions,
+        Self::Programs,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lint => "lint",
+            Self::Unit => "unit",
+            Self::C => "c",
+            Self::Instructions => "instructions",
+            Self::Programs => "programs",
+        }
+    }
+
+    pub(crate) fn about(self) -> &'static str {
+        match self {
+            Self::Lint => "format, clippy and documentation, without a warning",
+            Self::Unit => "the tests of each package",
+            Self::C => "small C programs, each on the library and on the system's malloc",
+            Self::Instructions => "how many instructions the hit paths execute",
+            Self::Programs => "real programs on the library, whose results are checked",
+        }
+    }
+
+    pub(crate) fn run(self, request: &Request, report: &mut Report) -> Result<()> {
+        match self {
+            Self::Lint => lint::run(report),
+            Self::Unit => unit::run(report),
+            Self::C => c_tests::run(request, report),
+            Self::Instructions => instructions::run(request, report),
+            Self::Programs => programs::run(request, report),
+        }
+    }
+}
