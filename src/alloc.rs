@@ -19,6 +19,9 @@ use crate::{
     thread,
 };
 
+/// The alignment of every block, in bytes.
+pub const MIN_ALIGN: usize = GRANULE;
+
 /// The largest request: more could not be indexed by `isize`.
 const SIZE_MAX: usize = isize::MAX as usize;
 
@@ -62,10 +65,11 @@ pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
     if align <= GRANULE {
         return allocate::<I>(size);
     }
-    if size <= MEDIUM_MAX && align <= MEDIUM_MAX {
-        if let Some(class) = SizeClass::of_aligned(size.max(1), align) {
-            return allocate::<I>(class.size());
-        }
+    if size <= MEDIUM_MAX
+        && align <= MEDIUM_MAX
+        && let Some(class) = SizeClass::of_aligned(size.max(1), align)
+    {
+        return allocate::<I>(class.size());
     }
     or_fail::<I>(if size <= LARGE_MAX && align <= LARGE_MAX {
         allocate_run::<I>(size.max(1), align).map(|(block, _)| block)
@@ -78,7 +82,10 @@ pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
 ///
 /// Pre: `align` is a power of two.
 pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u8 {
-    if align <= GRANULE || (align <= SLICE && size > MEDIUM_MAX) || size > LARGE_MAX && align <= CHUNK {
+    if align <= GRANULE
+        || (align <= SLICE && size > MEDIUM_MAX)
+        || size > LARGE_MAX && align <= CHUNK
+    {
         return allocate_zeroed::<I>(size);
     }
     let block = allocate_aligned::<I>(size, align);
@@ -97,7 +104,7 @@ pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u
 #[inline(always)]
 pub unsafe fn free<I: Instance>(block: *mut u8) {
     // 32 bits tell, and are tested in one instruction.
-    if (block.addr() as u32) % (CHUNK as u32) == 0 {
+    if (block.addr() as u32).is_multiple_of(CHUNK as u32) {
         // SAFETY: the caller's promise.
         return unsafe { free_huge::<I>(block) };
     }
@@ -142,10 +149,12 @@ pub unsafe fn reallocate_aligned<I: Instance>(
     if unsafe { resize_in_place::<I>(block, old, size) } {
         return block.as_ptr();
     }
-    if size > old && old > LARGE_MAX && align <= CHUNK {
-        if let Some(moved) = relocate_huge::<I>(block, size) {
-            return moved.as_ptr();
-        }
+    if size > old
+        && old > LARGE_MAX
+        && align <= CHUNK
+        && let Some(moved) = relocate_huge::<I>(block, size)
+    {
+        return moved.as_ptr();
     }
     let new = allocate_aligned::<I>(size, align);
     if let Some(target) = NonNull::new(new) {
@@ -163,7 +172,7 @@ pub unsafe fn reallocate_aligned<I: Instance>(
 ///
 /// `block` is a live block of this instance.
 pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
-    if block.as_ptr().addr() % CHUNK == 0 {
+    if block.as_ptr().addr().is_multiple_of(CHUNK) {
         return match I::process().memory.huge.find(block) {
             Some(huge) => huge.size,
             None => invalid::<I>(block),
@@ -177,7 +186,11 @@ pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
         invalid::<I>(block);
     }
     let page = chunk.page(chunk.head_of(slice, owner));
-    if owner.has(Owner::RUN) { page.slices() * SLICE } else { page.block_size.get() as usize }
+    if owner.has(Owner::RUN) {
+        page.slices() * SLICE
+    } else {
+        page.block_size.get() as usize
+    }
 }
 
 /// Give back what can be given back, of this thread, of threads that are gone, and of what all share. Returns whether
@@ -207,7 +220,11 @@ fn fail<I: Instance>() -> *mut u8 {
 
 #[cold]
 fn invalid<I: Instance>(block: NonNull<u8>) -> ! {
-    fatal(&I::process().memory.kernel, INVALID_FREE, block.as_ptr().addr())
+    fatal(
+        &I::process().memory.kernel,
+        INVALID_FREE,
+        block.as_ptr().addr(),
+    )
 }
 
 /// The head is empty: fill it.
@@ -215,7 +232,9 @@ fn invalid<I: Instance>(block: NonNull<u8>) -> ! {
 #[inline(never)]
 fn allocate_small_slow<I: Instance>(granule: usize) -> *mut u8 {
     let class = SizeClass::of_granule(granule);
-    let Some(heap) = thread::heap_or_enter::<I>() else { return borrow_one::<I>(class) };
+    let Some(heap) = thread::heap_or_enter::<I>() else {
+        return borrow_one::<I>(class);
+    };
     // Entering may have allocated, and filled the head.
     // SAFETY: a head begins a list of this thread's blocks.
     if let Some(block) = unsafe { Block::from_link(thread::head::<I>(granule)) } {
@@ -247,7 +266,9 @@ fn refill<I: Instance>(heap: &Heap, class: SizeClass, limit: usize) -> Option<Re
 #[cold]
 fn borrow_one<I: Instance>(class: SizeClass) -> *mut u8 {
     let process = I::process();
-    let refill = process.with_commons(|commons| process.refill(commons, class, 1)).flatten();
+    let refill = process
+        .with_commons(|commons| process.refill(commons, class, 1))
+        .flatten();
     or_fail::<I>(refill.map(|refill| refill.first.start()))
 }
 
@@ -275,7 +296,10 @@ fn allocate_beyond_small_zeroed<I: Instance>(size: usize) -> *mut u8 {
     let class = SizeClass::of_medium(size);
     let pop = thread::heap::<I>().and_then(|heap| heap.pop(class));
     let refill = match pop {
-        Some(first) => Some(Refill { first, zeroed: false }),
+        Some(first) => Some(Refill {
+            first,
+            zeroed: false,
+        }),
         None => allocate_medium_slow::<I>(class),
     };
     or_fail::<I>(refill.map(|refill| {
@@ -297,7 +321,9 @@ fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
         return refill::<I>(heap, class, 1);
     }
     let process = I::process();
-    process.with_commons(|commons| process.refill(commons, class, 1)).flatten()
+    process
+        .with_commons(|commons| process.refill(commons, class, 1))
+        .flatten()
 }
 
 /// How a fresh large block is made to read zero.
@@ -322,7 +348,11 @@ impl Cleaner {
 }
 
 fn allocate_large<I: Instance>(size: usize) -> Option<(NonNull<u8>, Cleaner)> {
-    if size <= LARGE_MAX { allocate_run::<I>(size, GRANULE) } else { allocate_huge::<I>(size, CHUNK) }
+    if size <= LARGE_MAX {
+        allocate_run::<I>(size, GRANULE)
+    } else {
+        allocate_huge::<I>(size, CHUNK)
+    }
 }
 
 /// A run of slices. It belongs to no heap: any thread gives it back.
@@ -340,7 +370,14 @@ fn allocate_run<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>, 
     let chunk = unsafe { Chunk::of(run.base) };
     chunk.page(run.first).open_run(slices);
     chunk.set_owners(run.first, slices, Owner::nobody(Owner::RUN));
-    Some((run.start(), if run.is_clean() { Cleaner::Clean } else { Cleaner::Run(run) }))
+    Some((
+        run.start(),
+        if run.is_clean() {
+            Cleaner::Clean
+        } else {
+            Cleaner::Run(run)
+        },
+    ))
 }
 
 /// A mapping of its own.
@@ -349,13 +386,25 @@ fn allocate_huge<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>,
         return None;
     }
     let memory = &I::process().memory;
-    let size = size.max(1).checked_next_multiple_of(memory.kernel.page_size())?;
+    let size = size
+        .max(1)
+        .checked_next_multiple_of(memory.kernel.page_size())?;
     let align = align.max(CHUNK);
-    let huge = memory.huge.allocate(size, align, &memory.kernel).or_else(|| {
-        I::process().reclaim(thread::heap::<I>());
-        memory.huge.allocate(size, align, &memory.kernel)
-    })?;
-    Some((huge.base, if huge.zeroed { Cleaner::Clean } else { Cleaner::All }))
+    let huge = memory
+        .huge
+        .allocate(size, align, &memory.kernel)
+        .or_else(|| {
+            I::process().reclaim(thread::heap::<I>());
+            memory.huge.allocate(size, align, &memory.kernel)
+        })?;
+    Some((
+        huge.base,
+        if huge.zeroed {
+            Cleaner::Clean
+        } else {
+            Cleaner::All
+        },
+    ))
 }
 
 fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
@@ -375,14 +424,17 @@ unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, old: usize, size: usi
     if old <= MEDIUM_MAX {
         return size <= old && (size >= old / 2 || old <= 4 * GRANULE);
     }
-    if block.as_ptr().addr() % CHUNK == 0 {
+    if block.as_ptr().addr().is_multiple_of(CHUNK) {
         if size <= LARGE_MAX || size > SIZE_MAX {
             return false;
         }
         let Some(size) = size.checked_next_multiple_of(memory.kernel.page_size()) else {
             return false;
         };
-        return memory.huge.resize(block, size, &memory.kernel).is_some_and(|now| now >= size);
+        return memory
+            .huge
+            .resize(block, size, &memory.kernel)
+            .is_some_and(|now| now >= size);
     }
     if size <= MEDIUM_MAX || size > LARGE_MAX {
         return false;
@@ -401,9 +453,17 @@ fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool {
     if slices < old {
         page.set_run_slices(slices);
         chunk.disown(first + slices, old - slices);
-        memory.release(&memory.chunks.held(page.chunk(), first + slices, old - slices), old - slices);
+        memory.release(
+            &memory
+                .chunks
+                .held(page.chunk(), first + slices, old - slices),
+            old - slices,
+        );
     } else if slices > old {
-        let Some(tail) = memory.chunks.claim_at(chunk.index(), first + old, slices - old) else {
+        let Some(tail) = memory
+            .chunks
+            .claim_at(chunk.index(), first + old, slices - old)
+        else {
             return false;
         };
         debug_assert!(tail.first == first + old);
@@ -430,9 +490,14 @@ fn retire<I: Instance>(block: NonNull<u8>) {
 #[cold]
 #[inline(never)]
 unsafe fn free_huge<I: Instance>(block: *mut u8) {
-    let Some(block) = NonNull::new(block) else { return };
+    let Some(block) = NonNull::new(block) else {
+        return;
+    };
     let memory = &I::process().memory;
-    if !memory.huge.free(block, memory.huge_cache_limit(), &memory.kernel) {
+    if !memory
+        .huge
+        .free(block, memory.huge_cache_limit(), &memory.kernel)
+    {
         invalid::<I>(block);
     }
 }
@@ -467,7 +532,7 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
 }
 
 fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, slice: usize, owner: Owner) {
-    if owner.word() != Owner::RUN || block.as_ptr().addr() % SLICE != 0 {
+    if owner.word() != Owner::RUN || !block.as_ptr().addr().is_multiple_of(SLICE) {
         invalid::<I>(block);
     }
     let memory = &I::process().memory;
@@ -488,7 +553,10 @@ fn free_remote<I: Instance>(page: &Page, block: Block) {
         process.send(evicted);
         process.count_sent(heap, 1);
     }
-    if heap.ring.is_over(I::Tuning::RING_BLOCKS, I::Tuning::RING_BYTES) {
+    if heap
+        .ring
+        .is_over(I::Tuning::RING_BLOCKS, I::Tuning::RING_BYTES)
+    {
         process.flush(heap);
     }
 }

@@ -23,6 +23,18 @@ impl Block {
         NonNull::new(core::ptr::with_exposed_provenance_mut(address)).map(Self)
     }
 
+    /// The block at `address`.
+    ///
+    /// # Safety
+    ///
+    /// `address` is the start of a block in the allocator's hands.
+    #[inline(always)]
+    pub(crate) unsafe fn at(address: usize) -> Self {
+        let start = core::ptr::with_exposed_provenance_mut(address);
+        // SAFETY: no block is at 0.
+        Self(unsafe { NonNull::new_unchecked(start) })
+    }
+
     /// The block at `start`.
     ///
     /// # Safety

@@ -45,7 +45,9 @@ pub fn calloc<I: Instance>(count: usize, size: usize) -> *mut u8 {
 ///
 /// `block` is null or a live block of this instance.
 pub unsafe fn realloc<I: Instance>(block: *mut u8, size: usize) -> *mut u8 {
-    let Some(live) = NonNull::new(block) else { return alloc::allocate::<I>(size) };
+    let Some(live) = NonNull::new(block) else {
+        return alloc::allocate::<I>(size);
+    };
     if size == 0 {
         // SAFETY: the caller's promise.
         unsafe { alloc::free::<I>(block) };

@@ -41,7 +41,11 @@ const SEGMENTS: usize = 4096;
 
 /// Bits that `of_slices` occupy from slice 0 on.
 const fn mask(of_slices: usize) -> u64 {
-    if of_slices >= SLICES { u64::MAX } else { (1 << of_slices) - 1 }
+    if of_slices >= SLICES {
+        u64::MAX
+    } else {
+        (1 << of_slices) - 1
+    }
 }
 
 /// A claimed run of slices, which nobody else touches until it is released.
@@ -139,7 +143,12 @@ impl Entry {
         let dirty = self.dirty.load(Ordering::Relaxed) & claimed;
         // SAFETY: a chunk with a claimed slice has an address.
         let base = unsafe { NonNull::new_unchecked(core::ptr::with_exposed_provenance_mut(base)) };
-        Run { base, first, slices, dirty }
+        Run {
+            base,
+            first,
+            slices,
+            dirty,
+        }
     }
 
     /// Give the slices of `run` back, of which the first `touched` may have been written to. Returns how many of them
@@ -156,7 +165,10 @@ impl Entry {
 
 impl Segment {
     const fn new() -> Self {
-        Self { entries: [const { Entry::vacant() }; SLICES], open: AtomicU64::new(0) }
+        Self {
+            entries: [const { Entry::vacant() }; SLICES],
+            open: AtomicU64::new(0),
+        }
     }
 }
 
@@ -247,8 +259,9 @@ impl ChunkTable {
     fn open_entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
         // Relaxed: a chunk that is missed was added a moment ago; the caller then adds one of its own.
         let segments = self.entries.load(Ordering::Relaxed).div_ceil(SLICES);
-        (0..segments).filter_map(|number| Some((number, self.segment(number)?))).flat_map(
-            |(number, segment)| {
+        (0..segments)
+            .filter_map(|number| Some((number, self.segment(number)?)))
+            .flat_map(|(number, segment)| {
                 let mut open = segment.open.load(Ordering::Relaxed);
                 core::iter::from_fn(move || {
                     let bit = open.trailing_zeros() as usize;
@@ -257,22 +270,25 @@ impl ChunkTable {
                         (number * SLICES + bit, &segment.entries[bit])
                     })
                 })
-            },
-        )
+            })
     }
 
     /// The hint of an entry that has nothing free is cleared; looked at again, in case a slice came back meanwhile.
     fn close_if_exhausted(&self, index: usize) {
         let entry = self.entry(index);
-        if entry.free.load(Ordering::Relaxed) == 0 {
-            if let Some(segment) = self.segment(index / SLICES) {
-                segment.open.fetch_and(!(1 << (index % SLICES)), Ordering::Relaxed);
-                // SeqCst: pairs with the fence in `opened`. A slice is freed before the bit is read there, the bit is cleared before the
-                // slices are read here: one of the two sees the other.
-                fence(Ordering::SeqCst);
-                if entry.free.load(Ordering::Relaxed) != 0 {
-                    segment.open.fetch_or(1 << (index % SLICES), Ordering::Relaxed);
-                }
+        if entry.free.load(Ordering::Relaxed) == 0
+            && let Some(segment) = self.segment(index / SLICES)
+        {
+            segment
+                .open
+                .fetch_and(!(1 << (index % SLICES)), Ordering::Relaxed);
+            // SeqCst: pairs with the fence in `opened`. A slice is freed before the bit is read there, the bit is cleared before the
+            // slices are read here: one of the two sees the other.
+            fence(Ordering::SeqCst);
+            if entry.free.load(Ordering::Relaxed) != 0 {
+                segment
+                    .open
+                    .fetch_or(1 << (index % SLICES), Ordering::Relaxed);
             }
         }
     }
@@ -309,7 +325,8 @@ impl ChunkTable {
             self.peak.fetch_max(claimed, Ordering::Relaxed);
         }
         if !run.is_clean() {
-            self.dirty.fetch_sub(run.dirty.count_ones() as usize, Ordering::Relaxed);
+            self.dirty
+                .fetch_sub(run.dirty.count_ones() as usize, Ordering::Relaxed);
         }
     }
 
@@ -326,7 +343,12 @@ impl ChunkTable {
 
     /// The run of `slices` slices at `first` in `chunk`, which the caller holds.
     pub(crate) fn held(&self, chunk: NonNull<u8>, first: usize, slices: usize) -> Run {
-        Run { base: chunk, first, slices, dirty: mask(slices) << first }
+        Run {
+            base: chunk,
+            first,
+            slices,
+            dirty: mask(slices) << first,
+        }
     }
 
     /// Give a run back, of which the first `touched` slices may have been written to.
@@ -379,8 +401,14 @@ impl ChunkTable {
 
     /// Map a chunk: the first one in part, later ones whole.
     fn add(&self, kernel: &impl Platform) -> bool {
-        let Some(index) = self.vacant_entry(kernel) else { return false };
-        let slices = if index == 0 { FIRST_COMMIT_SLICES } else { SLICES };
+        let Some(index) = self.vacant_entry(kernel) else {
+            return false;
+        };
+        let slices = if index == 0 {
+            FIRST_COMMIT_SLICES
+        } else {
+            SLICES
+        };
         let Some(base) = kernel.map(slices * SLICE, CHUNK) else {
             // Release: pairs with the Acquire in `vacant_entry`.
             self.entry(index).base.store(0, Ordering::Release);
@@ -399,7 +427,10 @@ impl ChunkTable {
             for index in 0..self.entries.load(Ordering::Acquire) {
                 // Acquire: pairs with the Release of the one who vacated the entry.
                 let base = &self.entry(index).base;
-                if base.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                if base
+                    .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+                {
                     self.vacant.fetch_sub(1, Ordering::Relaxed);
                     return Some(index);
                 }
@@ -410,7 +441,9 @@ impl ChunkTable {
         loop {
             let segment = self.segment_or_map(index / SLICES, kernel)?;
             let base = &segment.entries[index % SLICES].base;
-            let mine = base.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            let mine = base
+                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
             // Release: pairs with the Acquire loads of `entries`: the segment is published.
             self.entries.fetch_max(index + 1, Ordering::Release);
             if mine {
@@ -425,7 +458,9 @@ impl ChunkTable {
         self.committed.fetch_add(slices, Ordering::Relaxed);
         // Relaxed: nobody reads these before the entry has a free slice.
         entry.dirty.store(0, Ordering::Relaxed);
-        entry.base.store(base.as_ptr().expose_provenance(), Ordering::Release);
+        entry
+            .base
+            .store(base.as_ptr().expose_provenance(), Ordering::Release);
         // Release: pairs with the Acquire in `chunks`, for the address and the header.
         entry.committed.store(mask(slices), Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible.
@@ -436,6 +471,37 @@ impl ChunkTable {
     /// How many entries have ever been used: every chunk's number is below.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Acquire)
+    }
+
+    /// Forget all chunks and give the segments back.
+    ///
+    /// Pre: the chunks are unmapped, and no other thread is about.
+    pub(crate) fn dissolve(&self, kernel: &impl Platform) {
+        for index in 0..self.entries() {
+            let entry = self.entry(index);
+            entry.base.store(0, Ordering::Relaxed);
+            entry.free.store(0, Ordering::Relaxed);
+            entry.dirty.store(0, Ordering::Relaxed);
+            entry.committed.store(0, Ordering::Relaxed);
+        }
+        self.first.open.store(0, Ordering::Relaxed);
+        let size = size_of::<Segment>().next_multiple_of(kernel.page_size());
+        for segment in &self.more {
+            let segment = segment.swap(core::ptr::null_mut(), Ordering::Relaxed);
+            if let Some(segment) = NonNull::new(segment) {
+                // SAFETY: mapped in `segment_or_map`, used by nobody.
+                unsafe { kernel.unmap(segment.cast(), size) };
+            }
+        }
+        for total in [
+            &self.entries,
+            &self.vacant,
+            &self.committed,
+            &self.claimed,
+            &self.dirty,
+        ] {
+            total.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The headers of all chunks.
@@ -478,5 +544,7 @@ fn starts(stride: usize, small: bool) -> u64 {
     if stride == 1 {
         return if small { u64::MAX } else { !1 };
     }
-    (stride..SLICES).step_by(stride).fold(0, |starts, slice| starts | 1 << slice)
+    (stride..SLICES)
+        .step_by(stride)
+        .fold(0, |starts, slice| starts | 1 << slice)
 }

@@ -76,12 +76,24 @@ pub(crate) const RING_WAYS: usize = 2;
 const _: () = {
     assert!(CHUNK.is_power_of_two() && SLICE.is_power_of_two());
     assert!(SLICES == 64, "chunk state is one u64 per bitmap");
-    assert!(HEADS + 3 <= ralloc_platform::THREAD_WORDS, "heads, heap, state and count fit the block");
-    assert!(SLICE / GRANULE <= u16::MAX as usize, "block counts of a page are u16");
-    assert!(RECORDS_OFFSET + SLICES * 64 <= 2 * RECORDS_OFFSET, "records fit between owners and cold records");
-    assert!(FIRST_BLOCK_OFFSET + MEDIUM_BLOCKS_MIN * SMALL_MAX <= SLICE || cfg!(target_pointer_width = "32"));
+    assert!(
+        HEADS + 3 <= ralloc_platform::THREAD_WORDS,
+        "heads, heap, state and count fit the block"
+    );
+    assert!(
+        SLICE / GRANULE <= u16::MAX as usize,
+        "block counts of a page are u16"
+    );
+    assert!(
+        RECORDS_OFFSET + SLICES * 64 <= 2 * RECORDS_OFFSET,
+        "records fit between owners and cold records"
+    );
+    assert!(
+        FIRST_BLOCK_OFFSET + MEDIUM_BLOCKS_MIN * SMALL_MAX <= SLICE
+            || cfg!(target_pointer_width = "32")
+    );
     assert!(HEAPS_PER_SLAB <= 32, "the orphans of a slab are one u32");
-    assert!(LARGE_MAX >= 2 * MEDIUM_MAX && LARGE_MAX % SLICE == 0);
+    assert!(LARGE_MAX >= 2 * MEDIUM_MAX && LARGE_MAX.is_multiple_of(SLICE));
 };
 
 /// Policy that may differ between two allocators in one program.

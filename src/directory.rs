@@ -63,13 +63,18 @@ impl Directory {
     /// Heaps that there are, the commons included.
     pub(crate) fn count(&self) -> usize {
         // Acquire: pairs with the Release in `create`.
-        self.count.load(Ordering::Acquire).min(HEAP_SLABS * HEAPS_PER_SLAB)
+        self.count
+            .load(Ordering::Acquire)
+            .min(HEAP_SLABS * HEAPS_PER_SLAB)
     }
 
     /// The heap with number `number`, if its slab is there.
     pub(crate) fn heap(&self, number: usize) -> Option<&Heap> {
         // Acquire: pairs with the Release in `slab_or_claim`.
-        let slab = self.slabs.get(number / HEAPS_PER_SLAB)?.load(Ordering::Acquire);
+        let slab = self
+            .slabs
+            .get(number / HEAPS_PER_SLAB)?
+            .load(Ordering::Acquire);
         if slab.is_null() {
             return None;
         }
@@ -98,8 +103,12 @@ impl Directory {
         run.clear(HEAP_SIZE * HEAPS_PER_SLAB);
         let null = core::ptr::null_mut();
         // Release: pairs with the Acquire in `heap`: the records are zero.
-        let published =
-            slab.compare_exchange(null, run.start().as_ptr(), Ordering::Release, Ordering::Relaxed);
+        let published = slab.compare_exchange(
+            null,
+            run.start().as_ptr(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
         if published.is_err() {
             memory.release(&run, run.slices);
         } else if number == 0 {
@@ -113,7 +122,9 @@ impl Directory {
     pub(crate) fn create<P: Platform, T: Tuning>(&self, memory: &Memory<P, T>) -> Option<&Heap> {
         self.slab_or_claim(0, memory)?;
         // Relaxed: only the number matters; 0 is the commons.
-        let _ = self.count.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .count
+            .compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
         let mut number = self.count.load(Ordering::Relaxed);
         loop {
             self.slab_or_claim(number / HEAPS_PER_SLAB, memory)?;
@@ -131,6 +142,20 @@ impl Directory {
         let heap = self.heap(number)?;
         heap.number.set(number as u32);
         Some(heap)
+    }
+
+    /// Forget all heaps.
+    ///
+    /// Pre: their memory is gone, and no thread has one.
+    pub(crate) fn dissolve(&self) {
+        for slab in &self.slabs {
+            slab.store(core::ptr::null_mut(), Ordering::Relaxed);
+        }
+        for word in &self.orphans {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.count.store(0, Ordering::Relaxed);
+        self.recent.store(COMMONS, Ordering::Relaxed);
     }
 
     fn bit(number: usize) -> u32 {
@@ -157,7 +182,10 @@ impl Directory {
         }
         let heap = self.heap(number)?;
         heap.holder.store(holder, Ordering::Relaxed);
-        Some(Held { directory: self, heap })
+        Some(Held {
+            directory: self,
+            heap,
+        })
     }
 
     /// Let others have a heap.
@@ -171,7 +199,8 @@ impl Directory {
 
     /// Note that the heap was left by its thread just now.
     pub(crate) fn left(&self, heap: &Heap) {
-        self.recent.store(heap.number.get() as usize, Ordering::Relaxed);
+        self.recent
+            .store(heap.number.get() as usize, Ordering::Relaxed);
     }
 
     /// Hold the orphan that was left last, else any, for a new thread. Never the commons, nor a heap whose pages a fork has

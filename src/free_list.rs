@@ -14,7 +14,7 @@ pub(crate) unsafe fn cut(first: Block, count: usize) -> Link {
     let mut last = first;
     for _ in 1..count {
         // SAFETY: the list has more than `count` blocks, so each of these links is a block of it.
-        last = unsafe { Block::from_link(last.next()).unwrap_unchecked() };
+        last = unsafe { Block::at(last.next()) };
     }
     let rest = last.next();
     last.set_next(0);
@@ -32,7 +32,7 @@ pub(crate) unsafe fn lay(first: Block, size: usize, count: usize) {
         let next = block.address() + size;
         block.set_next(next);
         // SAFETY: `next` lies within the memory that the caller owns, and is not 0.
-        block = unsafe { Block::from_link(next).unwrap_unchecked() };
+        block = unsafe { Block::at(next) };
     }
     block.set_next(0);
 }

@@ -167,7 +167,10 @@ impl Heap {
         loop {
             let page = queue.first();
             if let Some(first) = page.and_then(|page| page.take(limit)) {
-                return Some(Refill { first, zeroed: false });
+                return Some(Refill {
+                    first,
+                    zeroed: false,
+                });
             }
             if let Some(collect) = collect.take().filter(|_| !self.inbox.is_empty()) {
                 collect();
@@ -180,7 +183,10 @@ impl Heap {
             } else if page.extendable() {
                 self.idle.set(self.idle.get() & !class.bit());
                 let extension = page.extend(limit);
-                return Some(Refill { first: extension.first, zeroed: extension.zeroed });
+                return Some(Refill {
+                    first: extension.first,
+                    zeroed: extension.zeroed,
+                });
             } else {
                 queue.remove(page);
                 Self::mark(page, |owner| owner.with(Owner::FULL));
@@ -200,9 +206,10 @@ impl Heap {
         let mut next = page.next.get();
         for _ in 0..count {
             // SAFETY: a page in a queue has its record.
-            let Some(page) = (unsafe { next.as_ref() }) else { break };
-            if page.free.get() != 0
-                && best.is_none_or(|best| page.free_count() < best.free_count())
+            let Some(page) = (unsafe { next.as_ref() }) else {
+                break;
+            };
+            if page.free.get() != 0 && best.is_none_or(|best| page.free_count() < best.free_count())
             {
                 best = Some(page);
             }
@@ -411,7 +418,6 @@ impl Heap {
     }
 
     /// Walk all queues and check their pages.
-    #[cfg(any(test, debug_assertions))]
     pub(crate) fn check(&self) {
         for queue in &self.queues {
             let mut prev: *const Page = core::ptr::null();
@@ -419,7 +425,10 @@ impl Heap {
                 page.check();
                 assert!(core::ptr::eq(page.prev.get(), prev));
                 let (_, owner) = page_of(page.start());
-                assert!(owner.word() == self.address(), "a queued page is ours and not full");
+                assert!(
+                    owner.word() == self.address(),
+                    "a queued page is ours and not full"
+                );
                 prev = page;
             }
             assert!(core::ptr::eq(queue.last.get(), prev));

@@ -89,7 +89,12 @@ impl Huge {
     pub(crate) const fn new() -> Self {
         Self {
             segments: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS],
-            spill: [const { Entry { base: AtomicUsize::new(0), size: AtomicUsize::new(0) } }; SPILLED],
+            spill: [const {
+                Entry {
+                    base: AtomicUsize::new(0),
+                    size: AtomicUsize::new(0),
+                }
+            }; SPILLED],
             cache: [const {
                 Cached {
                     state: AtomicUsize::new(0),
@@ -113,8 +118,12 @@ impl Huge {
         align: usize,
         kernel: &impl Platform,
     ) -> Option<HugeBlock> {
-        let block = self.from_cache(size, align).or_else(|| {
-            Some(HugeBlock { base: kernel.map(size, align)?, size, zeroed: true })
+        let block = self.take_cached(size, align).or_else(|| {
+            Some(HugeBlock {
+                base: kernel.map(size, align)?,
+                size,
+                zeroed: true,
+            })
         })?;
         if !self.insert(&block, kernel) {
             // SAFETY: the mapping is ours and nobody has seen it. If the kernel refuses, its addresses are lost.
@@ -128,7 +137,11 @@ impl Huge {
     pub(crate) fn find(&self, base: NonNull<u8>) -> Option<HugeBlock> {
         let entry = self.entry_of(base)?;
         // Relaxed: whoever asks holds the block, and was given it after the entry was written.
-        Some(HugeBlock { base, size: entry.size.load(Ordering::Relaxed), zeroed: false })
+        Some(HugeBlock {
+            base,
+            size: entry.size.load(Ordering::Relaxed),
+            zeroed: false,
+        })
     }
 
     /// Take the block at `base` out of the table. Of several that try, one succeeds.
@@ -138,15 +151,26 @@ impl Huge {
         // Release: pairs with the Acquire in `insert`: the size is read before the entry is reused.
         entry
             .base
-            .compare_exchange(base.as_ptr().addr(), 0, Ordering::Release, Ordering::Relaxed)
+            .compare_exchange(
+                base.as_ptr().addr(),
+                0,
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
             .ok()?;
         self.live.fetch_sub(size, Ordering::Relaxed);
-        Some(HugeBlock { base, size, zeroed: false })
+        Some(HugeBlock {
+            base,
+            size,
+            zeroed: false,
+        })
     }
 
     /// Give a block back; `keep` bytes of freed blocks may wait for reuse. Returns whether there was such a block.
     pub(crate) fn free(&self, base: NonNull<u8>, keep: usize, kernel: &impl Platform) -> bool {
-        let Some(block) = self.remove(base) else { return false };
+        let Some(block) = self.remove(base) else {
+            return false;
+        };
         let number = self.frees.fetch_add(1, Ordering::Relaxed);
         self.expire(number, kernel);
         if !self.to_cache(&block, number, keep) {
@@ -200,10 +224,17 @@ impl Huge {
     ) -> Option<NonNull<u8>> {
         let old = self.find(base)?.size;
         // Once the pages have moved there must be an entry for them, whatever the kernel says then.
-        let spill = self.spill.iter().find(|entry| entry.reserve(SPILL_RESERVED))?;
+        let spill = self
+            .spill
+            .iter()
+            .find(|entry| entry.reserve(SPILL_RESERVED))?;
         // SAFETY: the block is a whole mapping, held by the caller.
         let moved = unsafe { kernel.relocate(base, old, size, CHUNK) };
-        let block = moved.map(|base| HugeBlock { base, size, zeroed: false });
+        let block = moved.map(|base| HugeBlock {
+            base,
+            size,
+            zeroed: false,
+        });
         if block.is_some() {
             self.remove(base);
         }
@@ -212,7 +243,9 @@ impl Huge {
                 self.count_live(size);
                 spill.size.store(size, Ordering::Relaxed);
                 // Relaxed: only the holder of the block looks for it.
-                spill.base.store(block.base.as_ptr().expose_provenance(), Ordering::Relaxed);
+                spill
+                    .base
+                    .store(block.base.as_ptr().expose_provenance(), Ordering::Relaxed);
             }
             // Release: pairs with the Acquire in `reserve`.
             None => spill.base.store(0, Ordering::Release),
@@ -231,10 +264,9 @@ impl Huge {
         if let Some(segment) = self.segment(number) {
             return Some(segment);
         }
-        let os_page = kernel.page_size();
-        let size = (size_of::<Entry>() * FIRST_SEGMENT << number).next_multiple_of(os_page);
+        let size = segment_size(number, kernel);
         // Fresh memory reads zero, which is an empty segment.
-        let fresh = kernel.map(size, os_page)?;
+        let fresh = kernel.map(size, kernel.page_size())?;
         // Release: pairs with the Acquire in `segment`.
         let published = self.segments[number].compare_exchange(
             core::ptr::null_mut(),
@@ -269,7 +301,9 @@ impl Huge {
     fn insert(&self, block: &HugeBlock, kernel: &impl Platform) -> bool {
         let address = block.base.as_ptr().expose_provenance();
         for number in 0..SEGMENTS {
-            let Some(segment) = self.segment_or_map(number, kernel) else { return false };
+            let Some(segment) = self.segment_or_map(number, kernel) else {
+                return false;
+            };
             for entry in Self::window(segment, block.base) {
                 if entry.reserve(address) {
                     // Relaxed: only the holder of the block reads it, and is given the block after this.
@@ -290,7 +324,7 @@ impl Huge {
     }
 
     /// The smallest cached block that serves.
-    fn from_cache(&self, size: usize, align: usize) -> Option<HugeBlock> {
+    fn take_cached(&self, size: usize, align: usize) -> Option<HugeBlock> {
         if self.cached.load(Ordering::Relaxed) < size {
             return None;
         }
@@ -298,9 +332,13 @@ impl Huge {
         let fits = |slot: &&Cached| {
             let state = slot.state.load(Ordering::Relaxed);
             let bytes = slot.size.load(Ordering::Relaxed);
-            state > BUSY && state % align == 0 && (size..=most).contains(&bytes)
+            state > BUSY && state.is_multiple_of(align) && (size..=most).contains(&bytes)
         };
-        let slot = self.cache.iter().filter(fits).min_by_key(|slot| slot.size.load(Ordering::Relaxed))?;
+        let slot = self
+            .cache
+            .iter()
+            .filter(fits)
+            .min_by_key(|slot| slot.size.load(Ordering::Relaxed))?;
         let block = self.take(slot)?;
         if (size..=most).contains(&block.size) && block.base.as_ptr().addr() % align == 0 {
             return Some(block);
@@ -326,19 +364,28 @@ impl Huge {
         slot.state.store(0, Ordering::Release);
         self.cached.fetch_sub(size, Ordering::Relaxed);
         let base = NonNull::new(core::ptr::with_exposed_provenance_mut(address))?;
-        Some(HugeBlock { base, size, zeroed: false })
+        Some(HugeBlock {
+            base,
+            size,
+            zeroed: false,
+        })
     }
 
     fn put(&self, slot: &Cached, block: &HugeBlock, number: usize) -> bool {
         // Acquire: pairs with the Release in `take`.
-        if slot.state.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        if slot
+            .state
+            .compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
             return false;
         }
         slot.size.store(block.size, Ordering::Relaxed);
         slot.born.store(number, Ordering::Relaxed);
         self.cached.fetch_add(block.size, Ordering::Relaxed);
         // Release: pairs with the Acquire in `take`.
-        slot.state.store(block.base.as_ptr().expose_provenance(), Ordering::Release);
+        slot.state
+            .store(block.base.as_ptr().expose_provenance(), Ordering::Release);
         true
     }
 
@@ -354,10 +401,11 @@ impl Huge {
         }
         for slot in &self.cache {
             let age = number.wrapping_sub(slot.born.load(Ordering::Relaxed));
-            if age > CACHE_AGE && age < usize::MAX / 2 {
-                if let Some(block) = self.take(slot) {
-                    discard(&block, kernel);
-                }
+            if age > CACHE_AGE
+                && age < usize::MAX / 2
+                && let Some(block) = self.take(slot)
+            {
+                discard(&block, kernel);
             }
         }
     }
@@ -368,11 +416,47 @@ impl Huge {
         blocks.map(|block| discard(&block, kernel)).sum()
     }
 
+    /// Give everything back: blocks, cache and table.
+    ///
+    /// Pre: nobody uses a block any more, and no other thread is about.
+    pub(crate) fn dissolve(&self, kernel: &impl Platform) {
+        self.empty_cache(kernel);
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        for entry in segments.flatten().chain(&self.spill) {
+            let base = entry.base.swap(0, Ordering::Relaxed);
+            if let Some(base) = NonNull::new(core::ptr::with_exposed_provenance_mut(base)) {
+                let size = entry.size.load(Ordering::Relaxed);
+                discard(
+                    &HugeBlock {
+                        base,
+                        size,
+                        zeroed: false,
+                    },
+                    kernel,
+                );
+            }
+        }
+        for (number, segment) in self.segments.iter().enumerate() {
+            let segment = segment.swap(core::ptr::null_mut(), Ordering::Relaxed);
+            if let Some(segment) = NonNull::new(segment) {
+                let size = segment_size(number, kernel);
+                // SAFETY: mapped in `segment_or_map`, used by nobody.
+                unsafe { kernel.unmap(segment.cast(), size) };
+            }
+        }
+        self.live.store(0, Ordering::Relaxed);
+    }
+
     /// Bytes in blocks, at most ever in blocks, and in the cache.
     pub(crate) fn totals(&self) -> (usize, usize, usize) {
         let load = |bytes: &AtomicUsize| bytes.load(Ordering::Relaxed);
         (load(&self.live), load(&self.peak), load(&self.cached))
     }
+}
+
+/// Bytes of a segment of the table.
+fn segment_size(number: usize, kernel: &impl Platform) -> usize {
+    ((size_of::<Entry>() * FIRST_SEGMENT) << number).next_multiple_of(kernel.page_size())
 }
 
 /// Give a block that is in no table back to the kernel; if it will not have the addresses, at least the frames.

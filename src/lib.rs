@@ -1,28 +1,33 @@
 //! ralloc
 #![cfg_attr(not(test), no_std)]
 
-mod primitive;
-mod config;
-mod size_class;
+pub mod alloc;
 mod block;
-mod free_list;
-mod page;
+pub mod c_abi;
 mod chunk;
 mod chunk_table;
-mod purge;
-mod huge;
-mod remote;
-mod fatal;
-mod memory;
-mod heap;
+mod config;
 mod directory;
+mod fatal;
+mod free_list;
+#[cfg(feature = "global")]
+mod global_alloc;
+mod heap;
+mod huge;
+mod memory;
+mod page;
+mod primitive;
 mod process;
-mod thread;
-pub mod alloc;
-pub mod c_abi;
+mod purge;
+mod remote;
 pub mod sbrk;
+mod size_class;
 pub mod stats;
+mod thread;
+mod verify;
 
 pub use config::{Defaults, Tuning};
+#[cfg(feature = "global")]
+pub use global_alloc::{Global, Ralloc};
 pub use process::{Failure, Instance, Process};
 pub use thread::install;

@@ -80,11 +80,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Give memory back until at most `target` bytes lie idle, unless another thread is at it.
     pub(crate) fn purge(&self, target: usize, spare_chunks: usize) {
-        let Some(_guard) = self.try_lock() else { return };
+        let Some(_guard) = self.try_lock() else {
+            return;
+        };
         let purged = self.chunks.purge(target, spare_chunks, &self.kernel);
         self.purges.fetch_add(1, Ordering::Relaxed);
-        self.purged_slices.fetch_add(purged.slices, Ordering::Relaxed);
-        self.unmapped_chunks.fetch_add(purged.chunks, Ordering::Relaxed);
+        self.purged_slices
+            .fetch_add(purged.slices, Ordering::Relaxed);
+        self.unmapped_chunks
+            .fetch_add(purged.chunks, Ordering::Relaxed);
     }
 
     /// Bytes of freed huge blocks that may wait for reuse.
@@ -96,7 +100,9 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// The right to purge and to walk the chunks: none is unmapped while it is held.
     pub(crate) fn try_lock(&self) -> Option<PurgeGuard<'_>> {
         // Acquire: pairs with the Release when the guard is dropped.
-        self.purge_lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).ok()?;
+        self.purge_lock
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
         Some(PurgeGuard(&self.purge_lock))
     }
 

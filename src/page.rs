@@ -107,7 +107,10 @@ impl Page {
     /// The start of the first slice, or of the blocks in slice 0.
     pub(crate) fn start(&self) -> NonNull<u8> {
         // SAFETY: the slice lies in the chunk.
-        unsafe { self.chunk().add(self.slice() * SLICE + self.offset_in_first_slice()) }
+        unsafe {
+            self.chunk()
+                .add(self.slice() * SLICE + self.offset_in_first_slice())
+        }
     }
 
     /// Change how many slices a run has.
@@ -117,7 +120,11 @@ impl Page {
 
     /// Slice 0 begins with the chunk's header.
     fn offset_in_first_slice(&self) -> usize {
-        if self.slice() == 0 { FIRST_BLOCK_OFFSET } else { 0 }
+        if self.slice() == 0 {
+            FIRST_BLOCK_OFFSET
+        } else {
+            0
+        }
     }
 
     /// The start of block `index`, which is below the capacity.
@@ -142,7 +149,11 @@ impl Page {
     pub(crate) fn touched_slices(&self) -> usize {
         let end = self.offset_in_first_slice()
             + self.initialised.get() as usize * self.block_size.get() as usize;
-        if self.clean.get() { end.div_ceil(SLICE) } else { self.slices() }
+        if self.clean.get() {
+            end.div_ceil(SLICE)
+        } else {
+            self.slices()
+        }
     }
 
     /// Take up to `limit` blocks off `free`.
@@ -209,7 +220,10 @@ impl Page {
         unsafe { free_list::lay(first, size, count) };
         self.initialised.set(self.initialised.get() + count as u16);
         self.used.set(self.used.get() + count as u32);
-        Extension { first, zeroed: self.clean.get() }
+        Extension {
+            first,
+            zeroed: self.clean.get(),
+        }
     }
 
     /// Forget the order of the blocks of an empty page: they will be handed out from the start of the page again,
@@ -241,12 +255,14 @@ impl Page {
     }
 
     /// Check the equation, at the price of a walk over the free list.
-    #[cfg(any(test, debug_assertions))]
     pub(crate) fn check(&self) {
         let mut free = 0;
         // SAFETY: the owner calls this, and owns the list.
         for block in unsafe { free_list::drain(self.free.get()) } {
-            assert!(self.block_start(block.start()) == block.start(), "free block starts a block");
+            assert!(
+                self.block_start(block.start()) == block.start(),
+                "free block starts a block"
+            );
             free += 1;
         }
         assert!(self.used.get() + free == u32::from(self.initialised.get()));

@@ -148,7 +148,10 @@ impl<I: Instance> Process<I> {
     /// Count batches that a heap's thread has delivered.
     pub(crate) fn count_sent(&self, heap: &Heap, batches: usize) {
         // Relaxed, and no exchange: only the owner writes.
-        heap.sent.store(heap.sent.load(Ordering::Relaxed) + batches, Ordering::Relaxed);
+        heap.sent.store(
+            heap.sent.load(Ordering::Relaxed) + batches,
+            Ordering::Relaxed,
+        );
     }
 
     /// Take home what has arrived for an orphan, and give back its empty pages.
@@ -193,17 +196,19 @@ impl<I: Instance> Process<I> {
             if !self.heaps.heap(number).is_some_and(offers) {
                 continue;
             }
-            let Some(held) = self.heaps.claim(number, self.holder()) else { continue };
+            let Some(held) = self.heaps.claim(number, self.holder()) else {
+                continue;
+            };
             self.collect(held.heap);
             let page = held.heap.any_with_room(class);
             if let Some(page) = page {
                 held.heap.give(page, heap);
             }
             held.heap.close_all_idle(&self.memory);
-            if self.leave(held) {
-                if let Some(orphan) = self.heaps.heap(number) {
-                    self.tend(orphan);
-                }
+            if self.leave(held)
+                && let Some(orphan) = self.heaps.heap(number)
+            {
+                self.tend(orphan);
             }
             if page.is_some() {
                 return true;
@@ -214,7 +219,9 @@ impl<I: Instance> Process<I> {
 
     /// Give the sparsest page of `class` to the commons, if the heap has several that are mostly free.
     fn donate(&self, heap: &Heap, class: SizeClass) {
-        let Some(page) = heap.sparsest(class, I::Tuning::DONATE_ABOVE) else { return };
+        let Some(page) = heap.sparsest(class, I::Tuning::DONATE_ABOVE) else {
+            return;
+        };
         if let Some(commons) = self.heaps.claim(COMMONS, self.holder()) {
             heap.give(page, commons.heap);
             if self.leave(commons) {

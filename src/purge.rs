@@ -52,7 +52,9 @@ impl ChunkTable {
 
     /// Give back the frames of the free slices of a chunk.
     fn purge_entry(&self, index: usize, entry: &Entry, kernel: &impl Platform) -> usize {
-        let Some((base, claimed)) = entry.claim_dirty() else { return 0 };
+        let Some((base, claimed)) = entry.claim_dirty() else {
+            return 0;
+        };
         let mut left = claimed;
         let mut purged = 0;
         while left != 0 {
@@ -74,7 +76,9 @@ impl ChunkTable {
 
     /// Give back a chunk that is empty, if it still is.
     fn unmap(&self, entry: &Entry, kernel: &impl Platform) -> bool {
-        let Some((base, dirty)) = entry.claim_empty() else { return false };
+        let Some((base, dirty)) = entry.claim_empty() else {
+            return false;
+        };
         // SAFETY: all slices are claimed: nobody uses the chunk, and nobody can find it in the table.
         if !unsafe { kernel.unmap(base, CHUNK) } {
             entry.unclaim(WHOLE);
@@ -90,7 +94,11 @@ impl ChunkTable {
 
 /// Purge `slices` slices from `first` on, the header excepted.
 fn purge_slices(base: NonNull<u8>, first: usize, slices: usize, kernel: &impl Platform) -> bool {
-    let from = if first == 0 { FIRST_BLOCK_OFFSET } else { first * SLICE };
+    let from = if first == 0 {
+        FIRST_BLOCK_OFFSET
+    } else {
+        first * SLICE
+    };
     let from = from.next_multiple_of(kernel.page_size());
     let to = (first + slices) * SLICE;
     // SAFETY: the offset lies in the chunk.
@@ -130,8 +138,13 @@ impl Entry {
     /// Claim a chunk that is whole and free: its address, and how many slices are dirty.
     fn claim_empty(&self) -> Option<(NonNull<u8>, usize)> {
         // AcqRel: as in `Entry::claim`.
-        self.free.compare_exchange(WHOLE, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
-        Some((self.address()?, self.dirty.load(Ordering::Relaxed).count_ones() as usize))
+        self.free
+            .compare_exchange(WHOLE, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        Some((
+            self.address()?,
+            self.dirty.load(Ordering::Relaxed).count_ones() as usize,
+        ))
     }
 
     /// Give back slices that were claimed for a purge.
@@ -149,6 +162,8 @@ impl Entry {
     }
 
     fn address(&self) -> Option<NonNull<u8>> {
-        NonNull::new(core::ptr::with_exposed_provenance_mut(self.base.load(Ordering::Relaxed)))
+        NonNull::new(core::ptr::with_exposed_provenance_mut(
+            self.base.load(Ordering::Relaxed),
+        ))
     }
 }

@@ -31,7 +31,11 @@ impl Batch {
     /// A batch of one.
     pub(crate) fn single(block: Block) -> Self {
         block.set_next(0);
-        Self { first: block, last: block, count: 1 }
+        Self {
+            first: block,
+            last: block,
+            count: 1,
+        }
     }
 
     /// Write down in the blocks themselves what the owner must know: the second word of the first block leads to the
@@ -48,7 +52,7 @@ impl Batch {
         if self.count > 1 {
             let last = (self.last.address() & (CHUNK - 1)) / GRANULE;
             // SAFETY: a batch of more than one block has a second.
-            let second = unsafe { Block::from_link(self.first.next()).unwrap_unchecked() };
+            let second = unsafe { Block::at(self.first.next()) };
             second.set_second(self.count * (CHUNK / GRANULE) + last);
         }
     }
@@ -61,16 +65,30 @@ impl Batch {
     unsafe fn unseal(first: Block) -> (Self, usize) {
         let next = first.second();
         if next & SINGLE != 0 {
-            return (Self { first, last: first, count: 1 }, next & !SINGLE);
+            return (
+                Self {
+                    first,
+                    last: first,
+                    count: 1,
+                },
+                next & !SINGLE,
+            );
         }
         // SAFETY: the batch is not single, so it has a second block.
-        let second = unsafe { Block::from_link(first.next()).unwrap_unchecked() };
+        let second = unsafe { Block::at(first.next()) };
         let extent = second.second();
         let chunk = first.address() & !(CHUNK - 1);
         let last = chunk + (extent % (CHUNK / GRANULE)) * GRANULE;
         // SAFETY: `seal_extent` wrote the address of the last block, which lies in the same chunk.
-        let last = unsafe { Block::from_link(last).unwrap_unchecked() };
-        (Self { first, last, count: extent / (CHUNK / GRANULE) }, next)
+        let last = unsafe { Block::at(last) };
+        (
+            Self {
+                first,
+                last,
+                count: extent / (CHUNK / GRANULE),
+            },
+            next,
+        )
     }
 }
 
@@ -85,7 +103,9 @@ impl Inbox {
     /// An inbox without batches.
     #[cfg(any(test, loom))]
     pub(crate) fn new() -> Self {
-        Self { newest: AtomicUsize::new(0) }
+        Self {
+            newest: AtomicUsize::new(0),
+        }
     }
 
     /// Deliver a batch. Any thread.

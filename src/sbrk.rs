@@ -47,7 +47,11 @@ pub unsafe fn brk<I: Instance>(address: usize) -> Result<(), Failure> {
     let _guard = Guard::<I>::lock();
     // SAFETY: the caller's promise.
     let now = unsafe { I::process().memory.kernel.program_break(Some(address)) };
-    if now == address { Ok(()) } else { Err(Failure::NoMemory) }
+    if now == address {
+        Ok(())
+    } else {
+        Err(Failure::NoMemory)
+    }
 }
 
 /// Between asking and setting, nobody else moves the break. A child of `fork` finds the lock open.

@@ -34,7 +34,7 @@ const SIZES: [u32; CLASSES] = {
             (class + 1) * GRANULE
         } else if class < SMALL_CLASSES {
             let (doubling, step) = split(class - LINEAR, SMALL_PER_DOUBLING);
-            (LINEAR * GRANULE << doubling) * (SMALL_PER_DOUBLING + step + 1) / SMALL_PER_DOUBLING
+            ((LINEAR * GRANULE) << doubling) * (SMALL_PER_DOUBLING + step + 1) / SMALL_PER_DOUBLING
         } else {
             let (doubling, step) = split(class - SMALL_CLASSES, MEDIUM_PER_DOUBLING);
             (SMALL_MAX << doubling) * (MEDIUM_PER_DOUBLING + step + 1) / MEDIUM_PER_DOUBLING
@@ -88,7 +88,11 @@ impl SizeClass {
     /// Pre: `size <= MEDIUM_MAX`.
     #[inline]
     pub(crate) fn of(size: usize) -> Self {
-        if size <= SMALL_MAX { Self::of_granule(size.div_ceil(GRANULE)) } else { Self::of_medium(size) }
+        if size <= SMALL_MAX {
+            Self::of_granule(size.div_ceil(GRANULE))
+        } else {
+            Self::of_medium(size)
+        }
     }
 
     /// The class that serves `size` bytes.
@@ -111,7 +115,9 @@ impl SizeClass {
     /// Pre: `size <= MEDIUM_MAX`; `align` is a power of two.
     pub(crate) fn of_aligned(size: usize, align: usize) -> Option<Self> {
         let first = Self::of(size).index();
-        (first..CLASSES).find(|&class| SIZES[class] as usize % align == 0).map(|class| Self(class as u8))
+        (first..CLASSES)
+            .find(|&class| (SIZES[class] as usize).is_multiple_of(align))
+            .map(|class| Self(class as u8))
     }
 
     /// The class with index `index`.
@@ -157,7 +163,10 @@ const _: () = {
     assert!(SIZES[LINEAR - 1] == 256);
     assert!(SIZES[SMALL_CLASSES - 1] as usize == SMALL_MAX);
     assert!(SIZES[CLASSES - 1] as usize == MEDIUM_MAX);
-    assert!(FIRST_BLOCK_OFFSET % SMALL_MAX == 0, "small blocks in slice 0 are aligned like the others");
+    assert!(
+        FIRST_BLOCK_OFFSET.is_multiple_of(SMALL_MAX),
+        "small blocks in slice 0 are aligned like the others"
+    );
 };
 
 #[cfg(test)]
@@ -169,7 +178,10 @@ mod tests {
         for size in 0..=MEDIUM_MAX {
             let class = SizeClass::of(size);
             assert!(class.size() >= size, "{size}");
-            assert!(class.index() == 0 || (SIZES[class.index() - 1] as usize) < size, "{size}");
+            assert!(
+                class.index() == 0 || (SIZES[class.index() - 1] as usize) < size,
+                "{size}"
+            );
         }
     }
 

@@ -95,7 +95,10 @@ impl<I: Instance> Process<I> {
         for chunk in self.memory.chunks.chunks() {
             count_chunk(chunk, &mut stats);
         }
-        let blocks = stats.classes.iter().map(|class| class.used * class.block_size);
+        let blocks = stats
+            .classes
+            .iter()
+            .map(|class| class.used * class.block_size);
         stats.live += stats.runs + blocks.sum::<usize>();
         stats
     }
@@ -142,7 +145,11 @@ impl fmt::Display for Stats {
         count(f, "remote batches", self.batches)?;
         count(f, "threads seen", self.threads)?;
         count(f, "heaps", self.heaps)?;
-        writeln!(f, "  {:>10} {:>8} {:>12} {:>12}", "block size", "pages", "used", "capacity")?;
+        writeln!(
+            f,
+            "  {:>10} {:>8} {:>12} {:>12}",
+            "block size", "pages", "used", "capacity"
+        )?;
         for class in self.classes.iter().filter(|class| class.pages != 0) {
             writeln!(
                 f,
@@ -161,7 +168,12 @@ pub fn print_stats<I: Instance>(resident: Option<usize>) {
     // The formatter never fails, so there is nothing to report.
     let _ = write!(error, "{stats}");
     if let Some(resident) = resident {
-        let _ = writeln!(error, "  {:<28} {:>12} KiB", "resident, whole process", resident / KIB);
+        let _ = writeln!(
+            error,
+            "  {:<28} {:>12} KiB",
+            "resident, whole process",
+            resident / KIB
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use core::{
 };
 
 use core_ralloc::stats;
-use ralloc_platform::{Platform, System, environment, resident};
+use ralloc_platform::{Platform, System, environment, keep_stderr, on_load, on_unload, resident};
 
 use crate::Libc;
 
@@ -16,16 +16,22 @@ const VARIABLE: &CStr = c"RALLOC_OPTIONS";
 static STATS: AtomicBool = AtomicBool::new(false);
 
 /// Runs when the library is loaded: by then the C library takes thread keys and fork handlers.
-extern "C" fn load() {
+fn load() {
     core_ralloc::install::<Libc>();
     if let Some(options) = environment(VARIABLE) {
-        options.to_bytes().split(|&byte| byte == b',').for_each(option);
+        options
+            .to_bytes()
+            .split(|&byte| byte == b',')
+            .for_each(option);
     }
 }
 
 fn option(name: &[u8]) {
     match name {
-        b"stats" => STATS.store(true, Relaxed),
+        b"stats" => {
+            STATS.store(true, Relaxed);
+            keep_stderr();
+        }
         b"" => {}
         _ => {
             System.write_stderr(b"ralloc: unknown option: ");
@@ -36,16 +42,11 @@ fn option(name: &[u8]) {
 }
 
 /// Runs when the process exits, or the library is unloaded.
-extern "C" fn unload() {
+fn unload() {
     if STATS.load(Relaxed) {
         stats::print_stats::<Libc>(resident());
     }
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static LOAD: extern "C" fn() = load;
-
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static UNLOAD: extern "C" fn() = unload;
+on_load!(load);
+on_unload!(unload);

@@ -28,7 +28,7 @@ pub use linux::Linux as System;
 #[cfg(target_os = "linux")]
 pub use linux::{EINVAL, ENOMEM, set_errno};
 #[cfg(target_os = "linux")]
-pub use process_info::{environment, resident};
+pub use process_info::{environment, keep_stderr, resident};
 #[cfg(target_os = "linux")]
 pub use thread_block::StaticBlock;
 
@@ -207,12 +207,12 @@ pub unsafe trait ThreadBlock {
 macro_rules! on_load {
     ($function:path) => {
         const _: () = {
-            extern "C" fn load() {
+            extern "C" fn call_on_load() {
                 $function();
             }
             #[used]
             #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
-            static LOAD: extern "C" fn() = load;
+            static LOAD: extern "C" fn() = call_on_load;
         };
     };
 }
@@ -224,12 +224,12 @@ macro_rules! on_load {
 macro_rules! on_unload {
     ($function:path) => {
         const _: () = {
-            extern "C" fn unload() {
+            extern "C" fn call_on_unload() {
                 $function();
             }
             #[used]
             #[cfg_attr(target_os = "linux", unsafe(link_section = ".fini_array"))]
-            static UNLOAD: extern "C" fn() = unload;
+            static UNLOAD: extern "C" fn() = call_on_unload;
         };
     };
 }

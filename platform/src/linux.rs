@@ -4,6 +4,7 @@
 //! (thread keys, fork handlers, the start-up vector, where `errno` is) is asked of it by functions that return
 //! their error or have none.
 
+use crate::process_info::stderr;
 use crate::{Hooks, Platform};
 use core::{
     cell::UnsafeCell,
@@ -15,7 +16,6 @@ use core::{
     },
 };
 use rustix::{
-    fd::BorrowedFd,
     io::Errno,
     mm::{self, MapFlags, MremapFlags, ProtFlags},
     rand::GetRandomFlags,
@@ -166,9 +166,7 @@ unsafe impl Platform for Linux {
     }
 
     fn write_stderr(&self, mut text: &[u8]) {
-        // SAFETY: if the program has closed or reused the descriptor, the write fails or goes where the
-        // program's own messages go; memory is not at stake.
-        let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+        let stderr = stderr();
         while !text.is_empty() {
             match rustix::io::write(stderr, text) {
                 Ok(0) => return,

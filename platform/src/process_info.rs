@@ -1,8 +1,14 @@
 //! What a process can learn about itself on Linux.
 
-use core::ffi::{CStr, c_char};
+use core::{
+    ffi::{CStr, c_char},
+    sync::atomic::{AtomicI32, Ordering::Relaxed},
+};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fd::{BorrowedFd, IntoRawFd},
+    fs::{Mode, OFlags},
+};
 
 unsafe extern "C" {
     /// environ(7): the environment, a list of `NAME=value` that null ends.
@@ -45,6 +51,28 @@ fn value_of(text: &'static CStr, name: &CStr) -> Option<&'static CStr> {
         .strip_prefix(name.to_bytes())?
         .strip_prefix(b"=")?;
     CStr::from_bytes_with_nul(rest).ok()
+}
+
+/// Keep a way to standard error that is still open when the program has closed its own, as many do before they exit.
+pub fn keep_stderr() {
+    // SAFETY: the descriptor is only asked to be duplicated; that it may be closed is reported as an error.
+    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+    if let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(stderr, KEPT_FROM) {
+        // Relaxed: a descriptor is a number, nothing else becomes visible with it.
+        STDERR.store(copy.into_raw_fd(), Relaxed);
+    }
+}
+
+/// Out of the way of the low numbers that programs count on.
+const KEPT_FROM: i32 = 100;
+
+/// Where standard error is.
+static STDERR: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
+
+/// Where to write what is meant for standard error.
+pub(crate) fn stderr() -> BorrowedFd<'static> {
+    // SAFETY: nobody but the program closes it, and then writing fails.
+    unsafe { BorrowedFd::borrow_raw(STDERR.load(Relaxed)) }
 }
 
 /// Resident bytes of the whole process (proc(5), `statm`), if `/proc` is there.

@@ -29,8 +29,6 @@
 //! its processor does the three. On processors without a leaf a thread key of the C library takes the place of
 //! the assembler: correct, with the costs and limits that `elsewhere` names.
 
-use crate::{THREAD_WORDS, ThreadBlock};
-
 #[cfg(any(
     all(target_arch = "x86_64", target_pointer_width = "64"),
     all(target_arch = "aarch64", target_pointer_width = "64"),
@@ -38,6 +36,12 @@ use crate::{THREAD_WORDS, ThreadBlock};
 ))]
 #[macro_use]
 mod storage;
+#[cfg(any(
+    all(target_arch = "x86_64", target_pointer_width = "64"),
+    all(target_arch = "aarch64", target_pointer_width = "64"),
+    target_arch = "riscv64",
+))]
+pub use storage::StaticBlock;
 
 #[cfg(all(
     target_arch = "x86_64",
@@ -64,7 +68,7 @@ mod leaf;
     all(target_arch = "aarch64", target_pointer_width = "64"),
     target_arch = "riscv64",
 )))]
-use elsewhere as leaf;
+pub use elsewhere::KeyBlock as StaticBlock;
 
 #[cfg(any(
     feature = "sim",
@@ -75,40 +79,3 @@ use elsewhere as leaf;
     ))
 ))]
 pub(crate) mod elsewhere;
-
-/// [`THREAD_WORDS`] words of static thread-local storage, all zero when the thread starts, gone with it.
-///
-/// They are there as soon as the C library has given the thread its storage, and until the thread's last
-/// instruction: exit hooks and the C library's own last frees find them as they were left.
-#[derive(Clone, Copy, Debug)]
-pub struct StaticBlock;
-
-// SAFETY: every thread has a block of its own, zero at first (a copy of a symbol in `.tbss`, or what `elsewhere`
-// says); the leaf's load and store address the word asked for in that of the running thread, and nobody else does.
-unsafe impl ThreadBlock for StaticBlock {
-    #[inline(always)]
-    unsafe fn get(index: usize) -> usize {
-        // SAFETY: the index is within the block, by the caller's promise.
-        unsafe { leaf::get(index) }
-    }
-
-    #[inline(always)]
-    unsafe fn set(index: usize, word: usize) {
-        // SAFETY: the index is within the block, by the caller's promise.
-        unsafe { leaf::set(index, word) };
-    }
-
-    #[inline(always)]
-    fn get_fixed<const INDEX: usize>() -> usize {
-        const { assert!(INDEX < THREAD_WORDS) };
-        // SAFETY: the index is within the block, as just asserted.
-        unsafe { leaf::get_fixed::<INDEX>() }
-    }
-
-    #[inline(always)]
-    fn set_fixed<const INDEX: usize>(word: usize) {
-        const { assert!(INDEX < THREAD_WORDS) };
-        // SAFETY: the index is within the block, as just asserted.
-        unsafe { leaf::set_fixed::<INDEX>(word) };
-    }
-}

@@ -54,62 +54,18 @@ pub struct KeyBlock;
 // thread's own.
 unsafe impl ThreadBlock for KeyBlock {
     unsafe fn get(index: usize) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { get(index) }
+        let Some(page) = held_page() else {
+            return 0;
+        };
+        // SAFETY: the index is within the block, by the caller's promise.
+        unsafe { page.words.get_unchecked(index) }.get()
     }
 
     unsafe fn set(index: usize, word: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { set(index, word) };
+        let page = held_page().unwrap_or_else(take_page);
+        // SAFETY: the index is within the block, by the caller's promise.
+        unsafe { page.words.get_unchecked(index) }.set(word);
     }
-
-    fn get_fixed<const INDEX: usize>() -> usize {
-        const { assert!(INDEX < THREAD_WORDS) };
-        // SAFETY: the index is within the block, as just asserted.
-        unsafe { get_fixed::<INDEX>() }
-    }
-
-    fn set_fixed<const INDEX: usize>(word: usize) {
-        const { assert!(INDEX < THREAD_WORDS) };
-        // SAFETY: the index is within the block, as just asserted.
-        unsafe { set_fixed::<INDEX>(word) };
-    }
-}
-
-/// # Safety
-///
-/// The index is within the block.
-pub(super) unsafe fn get(index: usize) -> usize {
-    let Some(page) = held_page() else {
-        return 0;
-    };
-    // SAFETY: the index is within the block, by the caller's promise.
-    unsafe { page.words.get_unchecked(index) }.get()
-}
-
-/// # Safety
-///
-/// The index is within the block.
-pub(super) unsafe fn set(index: usize, word: usize) {
-    let page = held_page().unwrap_or_else(take_page);
-    // SAFETY: the index is within the block, by the caller's promise.
-    unsafe { page.words.get_unchecked(index) }.set(word);
-}
-
-/// # Safety
-///
-/// The index is within the block.
-pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { get(INDEX) }
-}
-
-/// # Safety
-///
-/// The index is within the block.
-pub(super) unsafe fn set_fixed<const INDEX: usize>(word: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { set(INDEX, word) };
 }
 
 /// The page that this thread holds.
