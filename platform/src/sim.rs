@@ -86,9 +86,10 @@ struct State {
 }
 
 impl Sim {
-    /// A kernel with 16 GiB of addresses, which are reserved at the first use.
+    /// A kernel with 16 GiB of addresses (1 GiB on a 32-bit machine), which are reserved at the first use.
     pub const fn new(rules: Rules) -> Self {
-        Self::with_space(rules, 16 << 30)
+        let gibibytes = if usize::BITS > 32 { 16 } else { 1 };
+        Self::with_space(rules, gibibytes << 30)
     }
 
     /// A kernel with `bytes` of addresses, a multiple of the OS page, more than 64 MiB: that much the area of the
