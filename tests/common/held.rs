@@ -1,0 +1,168 @@
+//! A live block, filled with a pattern to its last usable byte.
+
+use super::Case;
+use ralloc::c_abi;
+use std::{ptr::NonNull, slice};
+
+/// From here on a pattern is written to a part of the block only: its ends, and a word of each OS page.
+const DENSE: usize = 64 << 10;
+
+/// A live block of the allocator under test, which nobody else has.
+#[derive(Debug)]
+pub struct Held {
+    start: NonNull<u8>,
+    usable: usize,
+    align: usize,
+    seed: u64,
+}
+
+// SAFETY: a block belongs to whoever holds it.
+unsafe impl Send for Held {}
+
+impl Held {
+    /// Take hold of a fresh block, unless it is null.
+    ///
+    /// # Panics
+    ///
+    /// If the block is not what was asked for.
+    pub fn new(block: *mut u8, size: usize, align: usize, seed: u64) -> Option<Self> {
+        let held = Self::unfilled(block, size, align, seed)?;
+        held.fill();
+        Some(held)
+    }
+
+    /// As [`new`](Self::new), for a block that must read zero.
+    pub fn new_zeroed(block: *mut u8, size: usize, seed: u64) -> Option<Self> {
+        let held = Self::unfilled(block, size, 16, seed)?;
+        // SAFETY: the block is live, and has that many bytes.
+        let bytes = unsafe { slice::from_raw_parts(block, size) };
+        let dirty = bytes.iter().position(|&byte| byte != 0);
+        assert_eq!(dirty, None, "{held:?} of {size} bytes does not read zero");
+        held.fill();
+        Some(held)
+    }
+
+    fn unfilled(block: *mut u8, size: usize, align: usize, seed: u64) -> Option<Self> {
+        let start = NonNull::new(block)?;
+        // SAFETY: just allocated.
+        let usable = unsafe { c_abi::malloc_usable_size::<Case>(block) };
+        assert!(usable >= size, "{block:p}: {usable} bytes for {size}");
+        let align = align.max(16);
+        assert!(
+            block.addr().is_multiple_of(align),
+            "{block:p} at {align:#x}"
+        );
+        Some(Self {
+            start,
+            usable,
+            align,
+            seed,
+        })
+    }
+
+    /// Where the block begins.
+    pub fn address(&self) -> usize {
+        self.start.as_ptr().addr()
+    }
+
+    /// The bytes that may be used.
+    pub fn usable(&self) -> usize {
+        self.usable
+    }
+
+    /// Whether the contents and the size are as they were.
+    pub fn check(&self) {
+        // SAFETY: the block is live.
+        let usable = unsafe { c_abi::malloc_usable_size::<Case>(self.start.as_ptr()) };
+        assert_eq!(usable, self.usable, "{self:?} has changed its size");
+        self.check_prefix(self.start, usable);
+    }
+
+    /// Check, and free.
+    pub fn free(self) {
+        self.check();
+        // SAFETY: the block is live, and given up here.
+        unsafe { c_abi::free::<Case>(self.start.as_ptr()) };
+    }
+
+    /// Resize by `realloc` or, with a count, `reallocarray`; if there is no memory the block is as it was.
+    ///
+    /// # Errors
+    ///
+    /// There was no memory: the old block.
+    pub fn resize(
+        self,
+        count: Option<usize>,
+        size: usize,
+        seed: u64,
+    ) -> Result<Option<Self>, Self> {
+        self.check();
+        let old = self.start.as_ptr();
+        let total = count.unwrap_or(1) * size;
+        let block = match count {
+            // SAFETY: the block is live.
+            Some(count) => unsafe { c_abi::reallocarray::<Case>(old, count, size) },
+            // SAFETY: as above.
+            None => unsafe { c_abi::realloc::<Case>(old, size) },
+        };
+        if total == 0 {
+            assert!(block.is_null(), "a block of no bytes is freed");
+            return Ok(None);
+        }
+        let Some(new) = Self::unfilled(block, total, 16, seed) else {
+            self.check();
+            return Err(self);
+        };
+        self.check_prefix(new.start, self.usable.min(total));
+        new.fill();
+        Ok(Some(new))
+    }
+
+    fn fill(&self) {
+        for (from, to) in self.parts() {
+            // SAFETY: the part lies in the block.
+            let start = unsafe { self.start.add(from) };
+            // SAFETY: the block is live and ours.
+            let bytes = unsafe { slice::from_raw_parts_mut(start.as_ptr(), to - from) };
+            for (offset, byte) in bytes.iter_mut().enumerate() {
+                *byte = self.pattern(from + offset);
+            }
+        }
+    }
+
+    /// Whether the first `size` bytes at `start` have the contents of this block.
+    fn check_prefix(&self, start: NonNull<u8>, size: usize) {
+        for (from, to) in self.parts() {
+            let to = to.min(size);
+            if from >= to {
+                continue;
+            }
+            // SAFETY: the part lies in the block.
+            let start = unsafe { start.add(from) };
+            // SAFETY: the block is live and ours.
+            let bytes = unsafe { slice::from_raw_parts(start.as_ptr(), to - from) };
+            let differs = |&(offset, &byte): &(usize, &u8)| byte != self.pattern(from + offset);
+            if let Some((offset, byte)) = bytes.iter().enumerate().find(differs) {
+                let want = self.pattern(from + offset);
+                panic!(
+                    "{self:?}: byte {} is {byte:#x}, not {want:#x}",
+                    from + offset
+                );
+            }
+        }
+    }
+
+    /// The parts of the block that have the pattern.
+    fn parts(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (whole, last) = (self.usable.min(DENSE), self.usable.saturating_sub(64));
+        let words = (whole..last)
+            .step_by(4096)
+            .map(move |at| (at, (at + 8).min(last)));
+        let tail = (self.usable > DENSE).then_some((last.max(whole), self.usable));
+        std::iter::once((0, whole)).chain(words).chain(tail)
+    }
+
+    fn pattern(&self, offset: usize) -> u8 {
+        (self.seed as usize ^ offset ^ offset >> 8).wrapping_mul(167) as u8
+    }
+}

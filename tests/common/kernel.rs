@@ -1,0 +1,206 @@
+//! The three kernels that tests run on, behind one type.
+
+use ralloc_platform::{
+    Hooks, Platform, System,
+    sim::{Rules, Sim},
+};
+use std::{
+    ptr::NonNull,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+/// A simulated kernel, or the real one with a ledger.
+///
+/// Threads end by the hooks of the simulation on all of them: the hooks of the real kernel can be had once only.
+pub struct Kernel {
+    sim: Sim,
+    /// On the real kernel: whether to go there for memory.
+    real: bool,
+    /// On the real kernel: bytes mapped.
+    mapped: AtomicUsize,
+    /// Whether the exit hook of a thread was refused: its heap stays without a thread.
+    lost_threads: AtomicBool,
+    /// Ranges that the kernel would not take back, and that nobody has tried to give back again.
+    refused: Mutex<Vec<(usize, usize)>>,
+}
+
+impl Kernel {
+    /// A simulated kernel.
+    pub fn sim(rules: Rules) -> Self {
+        Self {
+            sim: Sim::new(rules),
+            real: false,
+            mapped: AtomicUsize::new(0),
+            lost_threads: AtomicBool::new(false),
+            refused: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The kernel that the tests run on.
+    pub fn real() -> Self {
+        Self {
+            real: true,
+            ..Self::sim(Rules::Linux)
+        }
+    }
+
+    /// All kernels, by name.
+    pub fn all() -> [(&'static str, fn() -> Self); 3] {
+        [
+            ("sim-linux", || Self::sim(Rules::Linux)),
+            ("sim-redox", || Self::sim(Rules::Redox)),
+            ("real", Self::real),
+        ]
+    }
+
+    /// The simulation, which can be told to refuse.
+    pub fn as_sim(&self) -> &Sim {
+        &self.sim
+    }
+
+    /// Refuse nothing from now on.
+    pub fn relent(&self) {
+        self.sim.relent();
+    }
+
+    /// Whether a thread could not be told of its exit.
+    pub fn lost_threads(&self) -> bool {
+        self.lost_threads.load(Relaxed)
+    }
+
+    /// Bytes mapped now.
+    pub fn mapped(&self) -> usize {
+        if self.real {
+            self.mapped.load(Relaxed)
+        } else {
+            self.sim.mapped()
+        }
+    }
+
+    /// Bytes mapped that the allocator could have given back: what the kernel refused to take does not count.
+    pub fn leaked(&self) -> usize {
+        let refused = self.refused.lock().expect("no panic while it is held");
+        if self.real || refused.is_empty() {
+            return self.mapped();
+        }
+        let overlap = |&(base, size): &(usize, usize)| -> usize {
+            let of = |&(at, bytes): &(usize, usize)| {
+                let end = (base + size).min(at + bytes);
+                end.saturating_sub(base.max(at))
+            };
+            self.sim.mappings().iter().map(of).sum()
+        };
+        self.mapped() - refused.iter().map(overlap).sum::<usize>()
+    }
+
+    fn count(&self, done: bool, more: usize, less: usize) {
+        if done && self.real {
+            self.mapped.fetch_add(more, Relaxed);
+            self.mapped.fetch_sub(less, Relaxed);
+        }
+    }
+}
+
+// SAFETY: as the two kernels.
+unsafe impl Platform for Kernel {
+    fn page_size(&self) -> usize {
+        System.page_size()
+    }
+
+    fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        if !self.real {
+            return self.sim.map(size, align);
+        }
+        let base = System.map(size, align);
+        self.count(base.is_some(), size, 0);
+        base
+    }
+
+    fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
+        if !self.real {
+            return self.sim.extend(end, additional);
+        }
+        let done = System.extend(end, additional);
+        self.count(done, additional, 0);
+        done
+    }
+
+    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
+        if self.real {
+            // SAFETY: the caller's promise.
+            let done = unsafe { System.unmap(base, size) };
+            self.count(done, 0, size);
+            return done;
+        }
+        let range = (base.addr().get(), size);
+        let mut refused = self.refused.lock().expect("no panic while it is held");
+        refused.retain(|known| *known != range);
+        // SAFETY: the caller's promise.
+        let done = unsafe { self.sim.unmap(base, size) };
+        if !done {
+            refused.push(range);
+        }
+        done
+    }
+
+    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
+        if self.real {
+            // SAFETY: the caller's promise.
+            unsafe { System.purge(base, size) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.sim.purge(base, size) }
+        }
+    }
+
+    unsafe fn relocate(
+        &self,
+        old: NonNull<u8>,
+        old_size: usize,
+        new_size: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
+        if !self.real {
+            // SAFETY: the caller's promise.
+            return unsafe { self.sim.relocate(old, old_size, new_size, align) };
+        }
+        // SAFETY: the caller's promise.
+        let moved = unsafe { System.relocate(old, old_size, new_size, align) };
+        self.count(moved.is_some(), new_size, old_size);
+        moved
+    }
+
+    unsafe fn program_break(&self, to: Option<usize>) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { self.sim.program_break(to) }
+    }
+
+    fn arm_thread_exit(&self) -> bool {
+        let armed = self.sim.arm_thread_exit();
+        self.lost_threads.fetch_or(!armed, Relaxed);
+        armed
+    }
+
+    fn install(&self, hooks: Hooks) {
+        self.sim.install(hooks);
+    }
+
+    fn entropy(&self) -> usize {
+        self.sim.entropy()
+    }
+
+    fn write_stderr(&self, text: &[u8]) {
+        self.sim.write_stderr(text);
+    }
+
+    fn yield_now(&self) {
+        System.yield_now();
+    }
+
+    fn abort(&self) -> ! {
+        self.sim.abort()
+    }
+}
