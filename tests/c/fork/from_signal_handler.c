@@ -12,7 +12,15 @@
 
 static volatile sig_atomic_t in_allocator, forks, idle_forks;
 static atomic_bool stop;
+#define BURST 40
 static void *slot[500];
+/// Blocks change hands here, so that each thread's are freed by the others.
+static _Atomic(void *) shared[200];
+
+/// Mostly of three classes, so that what is interrupted and what the handler does meet on one page.
+static size_t a_size(uint64_t *stream) {
+    return below(stream, 4) ? 16 * between(stream, 1, 3) : any_size(stream, below(stream, 50) ? 2 * KIB : 200 * KIB);
+}
 
 static void child_life(void) {
     // Here its alarm must kill it, also while the handler runs.
@@ -52,8 +60,9 @@ static void *busy(void *number) {
     while (!stop) {
         size_t i = below(&stream, COUNT(mine));
         free(mine[i]);
-        mine[i] = malloc(any_size(&stream, below(&stream, 50) ? 4 * KIB : 500 * KIB));
+        mine[i] = malloc(a_size(&stream));
         CHECK(mine[i], "malloc");
+        mine[i] = atomic_exchange(&shared[below(&stream, COUNT(shared))], mine[i]);
     }
     for (size_t i = 0; i < COUNT(mine); i++) free(mine[i]);
     return NULL;
@@ -74,14 +83,21 @@ int main(void) {
     CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0, "setitimer");
     uint64_t stream = seed;
     while (forks < FORKS) {
-        size_t i = below(&stream, COUNT(slot)), n = any_size(&stream, below(&stream, 50) ? 2 * KIB : 200 * KIB);
+        size_t from = below(&stream, COUNT(slot) - BURST), size[BURST];
+        for (size_t i = 0; i < BURST; i++) size[i] = a_size(&stream);
         in_allocator = 1;
-        free(slot[i]);
-        void *p = malloc(n);
-        slot[i] = p;
+        for (size_t i = from; i < from + BURST; i++) free(slot[i]);
+        for (size_t i = from; i < from + BURST; i++) slot[i] = malloc(size[i - from]);
         in_allocator = 0;
-        CHECK(p, "malloc(%zu)", n);
-        for (size_t k = 0; k < n; k += 16) ((volatile char *)p)[k] = 1;
+        for (size_t i = from; i < from + BURST; i++) {
+            CHECK(slot[i], "malloc(%zu)", size[i - from]);
+            memset(slot[i], 1, size[i - from]);
+            if (THREADS == 0) continue;
+            // Taken out of the slot first: the handler's child frees what is in the slots.
+            void *p = slot[i];
+            slot[i] = NULL;
+            slot[i] = atomic_exchange(&shared[below(&stream, COUNT(shared))], p);
+        }
     }
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     stop = true;

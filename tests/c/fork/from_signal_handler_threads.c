@@ -1,6 +1,7 @@
 // timeout: 60
 // control: skip -- fork of glibc takes the locks of its heaps, which the interrupted code may hold
-// The same with other threads, which allocate: now a fork has somebody to wait for.
+// The same with other threads, which allocate, and free what the interrupted thread has allocated: now a
+// fork has somebody to wait for, and something to find in the interrupted thread's mail.
 #define THREADS 3
-#define FORKS 500
+#define FORKS 1500
 #include "from_signal_handler.c"

@@ -27,7 +27,35 @@ static void *thread(void *argument) {
     return NULL;
 }
 
+/// Few enough that they fit in what a thread may collect before it delivers.
+#define FEW 150
+#define TOGETHER 300
+static void *few[TOGETHER][FEW];
+static pthread_barrier_t barrier;
+
+static void *release_few(void *number) {
+    for (size_t i = 0; i < FEW; i++) free(few[(size_t)number][i]);
+    pthread_barrier_wait(&barrier);
+    return NULL;
+}
+
+/// 300 threads at the same time: what each may hold back adds up, and none of them has a successor.
+static void together(void) {
+    size_t before = resident();
+    for (size_t t = 0; t < TOGETHER; t++) {
+        for (size_t i = 0; i < FEW; i++) {
+            few[t][i] = malloc(200);
+            CHECK(few[t][i], "malloc");
+            memset(few[t][i], 1, 200);
+        }
+    }
+    run_threads(TOGETHER, release_few);
+    malloc_trim(0);
+    CHECK(growth(before, resident()) < 4 * MIB, "%.1f MiB of 8.6 did not come back", in_mib(growth(before, resident())));
+}
+
 int main(void) {
+    CHECK(pthread_barrier_init(&barrier, NULL, TOGETHER) == 0, "pthread_barrier_init");
     CHECK(pthread_key_create(&key, release) == 0, "pthread_key_create");
     size_t early = 0;
     for (size_t t = 0; t < THREADS; t += 2) {
@@ -47,5 +75,6 @@ int main(void) {
         join_thread(b);
         if (t == 20) early = resident();
     }
+    together();
     CHECK(growth(early, resident()) < 4 * MIB, "grew by %.1f MiB", in_mib(growth(early, resident())));
 }
