@@ -83,7 +83,9 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
     }
 
     let library = Library::provide(request)?;
-    report.add("the library serves", None, &library.serves()?);
+    if !library.serves(report)? {
+        return Ok(());
+    }
     let (alone, together): (Vec<_>, Vec<_>) = tests.into_iter().partition(Test::is_alone);
     let work = |test: &Test| {
         let start = Instant::now();

@@ -36,10 +36,6 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     cargo::build_library()?;
-    unit::suite(
-        "libralloc",
-        &["test", "--package", "libralloc", "--test", "instructions"],
-        &[],
-        report,
-    )
+    let words = ["test", "--package", "libralloc", "--test", "instructions"];
+    unit::suite("libralloc", &mut cargo::command(&words), report)
 }

@@ -3,7 +3,7 @@
 use crate::{
     cargo,
     process::{self, Ended},
-    report::Outcome,
+    report::{Outcome, Report},
     tier::Request,
 };
 use anyhow::{Context, Result, ensure};
@@ -60,7 +60,13 @@ impl Library {
     ///
     /// The loader goes on without a library that it cannot load: without this, all tests could pass
     /// on the system's malloc.
-    pub(crate) fn serves(&self) -> Result<Outcome> {
+    pub(crate) fn serves(&self, report: &mut Report) -> Result<bool> {
+        let outcome = self.probe()?;
+        report.add("the library serves", None, &outcome);
+        Ok(matches!(outcome, Outcome::Passed))
+    }
+
+    fn probe(&self) -> Result<Outcome> {
         let scratch = self.scratch()?;
         let source = scratch.path().join("probe.c");
         let program = scratch.path().join("probe");

@@ -9,18 +9,25 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// A check, the command that makes it, and a variable that turns warnings into errors.
-type Check = (
-    &'static str,
-    &'static [&'static str],
-    Option<(&'static str, &'static str)>,
-);
+struct Check {
+    name: &'static str,
+    words: &'static [&'static str],
+    /// A component of the toolchain, if it is one that may be missing.
+    component: Option<&'static str>,
+    /// A variable of the environment that turns warnings into errors.
+    variable: Option<(&'static str, &'static str)>,
+}
 
 const CHECKS: [Check; 3] = [
-    ("fmt", &["fmt", "--all", "--check"], None),
-    (
-        "clippy",
-        &[
+    Check {
+        name: "fmt",
+        words: &["fmt", "--all", "--check", "--", "--color", "never"],
+        component: Some("fmt"),
+        variable: None,
+    },
+    Check {
+        name: "clippy",
+        words: &[
             "clippy",
             "--quiet",
             "--workspace",
@@ -29,32 +36,39 @@ const CHECKS: [Check; 3] = [
             "--deny",
             "warnings",
         ],
-        None,
-    ),
-    (
-        "doc",
-        &["doc", "--quiet", "--workspace", "--no-deps"],
-        Some(("RUSTDOCFLAGS", "--deny warnings")),
-    ),
+        component: Some("clippy"),
+        variable: None,
+    },
+    Check {
+        name: "doc",
+        words: &["doc", "--quiet", "--workspace", "--no-deps"],
+        component: None,
+        variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
+    },
 ];
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {
-    for (name, words, variable) in CHECKS {
-        if !cargo::command(&[words[0], "--version"])
-            .output()?
-            .status
-            .success()
+    for Check {
+        name,
+        words,
+        component,
+        variable,
+    } in CHECKS
+    {
+        if let Some(component) = component
+            && !cargo::command(&[component, "--version"])
+                .output()?
+                .status
+                .success()
         {
             report.add(
                 name,
                 None,
-                &Outcome::skipped(format!("needs cargo {}", words[0])),
+                &Outcome::skipped(format!("needs cargo {component}")),
             );
             continue;
         }
-        let mut command = cargo::command(words);
-        command.envs(variable);
-        let ended = process::run(&mut command, LIMIT)?;
+        let ended = process::run(cargo::command(words).envs(variable), LIMIT)?;
         let outcome = match ended.succeeded() {
             true => Outcome::Passed,
             false => Outcome::failed(ended.describe(), ended.output.clone()),

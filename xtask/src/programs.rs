@@ -69,7 +69,9 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
     needs::install(tests.iter().map(|test| &test.needs))?;
 
     let library = Library::provide(request)?;
-    report.add("the library serves", None, &library.serves()?);
+    if !library.serves(report)? {
+        return Ok(());
+    }
     let work = |test: &Test| {
         let start = Instant::now();
         let outcome = judge(test, &library)

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// How many lines of a failed test's output are shown.
-const TAIL: usize = 30;
+const TAIL: usize = 40;
 
 /// How a test ended.
 pub(crate) enum Outcome {

@@ -6,7 +6,7 @@ use crate::{
     report::{Outcome, Report},
 };
 use anyhow::Result;
-use std::time::Duration;
+use std::{fs, process::Command, time::Duration};
 
 /// For one package, built and run.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -23,29 +23,36 @@ const SUITES: [(&str, &[&str]); 6] = [
 
 pub(crate) fn run(report: &mut Report) -> Result<()> {
     for (package, options) in SUITES {
-        suite(
-            package,
-            &["test", "--package", package, "--no-fail-fast"],
-            options,
-            report,
-        )?;
+        let mut command = cargo::command(&["test", "--package", package, "--no-fail-fast"]);
+        suite(package, command.args(options), report)?;
     }
-    Ok(())
+    models(report)
+}
+
+/// Runs the tests called `loom`, which try every order of events, in a build of their own.
+fn models(report: &mut Report) -> Result<()> {
+    let manifest = fs::read_to_string(cargo::root().join("Cargo.toml"))?;
+    if !manifest.contains("cfg(loom)'.dev-dependencies")
+        && !manifest.contains("cfg(loom)'.dependencies")
+    {
+        return Ok(());
+    }
+    let words = ["test", "--package", "ralloc", "--lib", "--release", "loom"];
+    let mut command = cargo::command(&words);
+    command
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_TARGET_DIR", cargo::target()?.join("loom"));
+    suite("ralloc", &mut command, report)
 }
 
 /// Runs one `cargo test` and reports each of its tests.
-pub(crate) fn suite(
-    name: &str,
-    words: &[&str],
-    options: &[&str],
-    report: &mut Report,
-) -> Result<()> {
-    let mut command = cargo::command(words);
-    command
-        .args(options)
-        .args(["--color", "never"])
-        .env("RUST_BACKTRACE", "0");
-    let ended = process::run(&mut command, LIMIT)?;
+pub(crate) fn suite(name: &str, command: &mut Command, report: &mut Report) -> Result<()> {
+    let ended = process::run(
+        command
+            .env("CARGO_TERM_COLOR", "never")
+            .env("RUST_BACKTRACE", "0"),
+        LIMIT,
+    )?;
     let tests = parse(&ended.output);
     for (test, outcome) in &tests {
         report.add(&format!("{name} {test}"), None, outcome);
@@ -77,7 +84,9 @@ fn parse(output: &str) -> Vec<(String, Outcome)> {
     for line in output.lines() {
         if let Some(heading) = heading(line) {
             file = heading;
-        } else if let Some((name, outcome)) = test(line, output) {
+        } else if let Some((name, outcome)) = test(line, output)
+            && !is_part(&outcome)
+        {
             tests.push((format!("{file} {name}"), outcome));
         }
     }
@@ -113,6 +122,11 @@ fn test<'a>(line: &'a str, output: &str) -> Option<(&'a str, Outcome)> {
     Some((name, outcome))
 }
 
+/// Some tests run others, in a process of their own; these are marked `#[ignore = "a part of ..."]`.
+fn is_part(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Skipped { reason } if reason.starts_with("a part of "))
+}
+
 /// What a failed test printed, from the list at the end of its file's run.
 fn details(name: &str, output: &str) -> String {
     let title = format!("---- {name} stdout ----");
@@ -128,10 +142,11 @@ mod tests {
     const OUTPUT: &str = "\
      Running unittests src/lib.rs (target/debug/deps/x-0)
 
-running 3 tests
+running 4 tests
 test a::good ... ok
 test a::bad ... FAILED
 test a::slow ... ignored, takes an hour
+test a::half ... ignored, a part of whole
 
 failures:
 
@@ -142,7 +157,7 @@ left is not right
 failures:
     a::bad
 
-test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out
+test result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out
    Doc-tests x
 test src/lib.rs - f (line 3) ... ok
 ";
