@@ -181,6 +181,8 @@ pub(crate) struct ChunkTable {
     entries: AtomicUsize,
     /// Entries below `entries` that are vacant.
     pub(crate) vacant: AtomicUsize,
+    /// Not 0 while a thread extends the first chunk.
+    extending: AtomicUsize,
     /// Slices that are mapped.
     pub(crate) committed: AtomicUsize,
     /// Slices that are claimed, and their peak.
@@ -197,6 +199,7 @@ impl ChunkTable {
             more: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS - 1],
             entries: AtomicUsize::new(0),
             vacant: AtomicUsize::new(0),
+            extending: AtomicUsize::new(0),
             committed: AtomicUsize::new(0),
             claimed: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
@@ -372,26 +375,43 @@ impl ChunkTable {
         self.extend_first(kernel) || self.add(kernel)
     }
 
-    /// Double what is mapped of the first chunk, where it stands.
+    /// Double what is mapped of the first chunk, where it stands. One thread at a time: the kernel is told the end of a
+    /// mapping, and that moves.
     fn extend_first(&self, kernel: &impl Platform) -> bool {
         let entry = &self.first.entries[0];
-        // Acquire: pairs with the Release below.
+        // Acquire: pairs with the Release in `extend_first_from`.
         let committed = entry.committed.load(Ordering::Acquire);
-        let slices = committed.count_ones() as usize;
-        let base = entry.base.load(Ordering::Acquire);
-        if slices == 0 || slices >= SLICES || base == 0 {
+        if matches!(committed, 0 | u64::MAX) {
             return false;
         }
-        let end = core::ptr::with_exposed_provenance_mut::<u8>(base + slices * SLICE);
-        // SAFETY: `end` lies in the chunk's window.
-        let end = unsafe { NonNull::new_unchecked(end) };
-        // The kernel lets one of several threads have the place; the others find it taken.
-        if !kernel.extend(end, slices * SLICE) {
+        // Acquire: pairs with the Release below.
+        if self.extending.swap(1, Ordering::Acquire) != 0 {
+            // Another thread is at it, or was when the process forked: then the first chunk stays as it is.
+            kernel.yield_now();
             return entry.committed.load(Ordering::Acquire) != committed;
+        }
+        // Relaxed: nobody else changes the word now, and the last who did released `extending`.
+        let now = entry.committed.load(Ordering::Relaxed);
+        let more = now != committed || self.extend_first_from(entry, committed, kernel);
+        // Release: pairs with the Acquire above.
+        self.extending.store(0, Ordering::Release);
+        more
+    }
+
+    /// Pre: the caller alone extends the first chunk, of which the slices in `committed` are mapped.
+    fn extend_first_from(&self, entry: &Entry, committed: u64, kernel: &impl Platform) -> bool {
+        let slices = committed.count_ones() as usize;
+        let base = entry.base.load(Ordering::Relaxed);
+        let end = core::ptr::with_exposed_provenance_mut::<u8>(base + slices * SLICE);
+        let Some(end) = NonNull::new(end) else {
+            return false;
+        };
+        if !kernel.extend(end, slices * SLICE) {
+            return false;
         }
         let fresh = mask(2 * slices) & !mask(slices);
         self.committed.fetch_add(slices, Ordering::Relaxed);
-        // Release: pairs with the Acquire loads above.
+        // Release: pairs with the Acquire loads in `extend_first`.
         entry.committed.fetch_or(fresh, Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`.
         entry.free.fetch_or(fresh, Ordering::Release);
@@ -496,6 +516,7 @@ impl ChunkTable {
         for total in [
             &self.entries,
             &self.vacant,
+            &self.extending,
             &self.committed,
             &self.claimed,
             &self.dirty,

@@ -195,10 +195,8 @@ fn refuses_nonsense() {
     assert!(c_abi::posix_memalign::<Case>(24, 100).is_err());
     assert!(c_abi::pvalloc::<Case>(usize::MAX).is_null());
     // SAFETY: null is allowed.
-    assert_eq!(
-        unsafe { c_abi::malloc_usable_size::<Case>(std::ptr::null_mut()) },
-        0
-    );
+    let usable = unsafe { c_abi::malloc_usable_size::<Case>(std::ptr::null_mut()) };
+    assert_eq!(usable, 0);
     // SAFETY: null is allowed.
     assert!(unsafe { c_abi::reallocarray::<Case>(std::ptr::null_mut(), half, 3) }.is_null());
 }

@@ -27,6 +27,9 @@ pub struct Kernel {
     refused: Mutex<Vec<(usize, usize)>>,
 }
 
+/// A name, and how to make such a kernel.
+pub type Named = (&'static str, fn() -> Kernel);
+
 impl Kernel {
     /// A simulated kernel.
     pub fn sim(rules: Rules) -> Self {
@@ -48,7 +51,7 @@ impl Kernel {
     }
 
     /// All kernels, by name.
-    pub fn all() -> [(&'static str, fn() -> Self); 3] {
+    pub fn all() -> [Named; 3] {
         [
             ("sim-linux", || Self::sim(Rules::Linux)),
             ("sim-redox", || Self::sim(Rules::Redox)),
