@@ -4,8 +4,6 @@
 
 use core::ptr::{self, NonNull};
 
-use ralloc_platform::Platform;
-
 use crate::{
     block::Block,
     chunk::{Chunk, Owner},
@@ -173,8 +171,8 @@ pub unsafe fn reallocate_aligned<I: Instance>(
 /// `block` is a live block of this instance.
 pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
     if block.as_ptr().addr().is_multiple_of(CHUNK) {
-        return match I::process().memory.huge.find(block) {
-            Some(huge) => huge.size,
+        return match I::process().memory.huge.usable(block) {
+            Some(usable) => usable,
             None => invalid::<I>(block),
         };
     }
@@ -386,31 +384,17 @@ fn allocate_huge<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>,
         return None;
     }
     let memory = &I::process().memory;
-    let size = size
-        .max(1)
-        .checked_next_multiple_of(memory.kernel.page_size())?;
     let align = align.max(CHUNK);
-    let huge = memory
-        .huge
-        .allocate(size, align, &memory.kernel)
-        .or_else(|| {
-            I::process().reclaim(thread::heap::<I>());
-            memory.huge.allocate(size, align, &memory.kernel)
-        })?;
-    Some((
-        huge.base,
-        if huge.zeroed {
-            Cleaner::Clean
-        } else {
-            Cleaner::All
-        },
-    ))
+    let (block, zeroed) = memory.claim_huge(size, align).or_else(|| {
+        I::process().reclaim(thread::heap::<I>());
+        memory.claim_huge(size, align)
+    })?;
+    Some((block, if zeroed { Cleaner::Clean } else { Cleaner::All }))
 }
 
 fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let memory = &I::process().memory;
     let size = (size <= SIZE_MAX).then_some(size)?;
-    let size = size.checked_next_multiple_of(memory.kernel.page_size())?;
     memory.huge.relocate(block, size, &memory.kernel)
 }
 
@@ -425,16 +409,7 @@ unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, old: usize, size: usi
         return size <= old && (size >= old / 2 || old <= 4 * GRANULE);
     }
     if block.as_ptr().addr().is_multiple_of(CHUNK) {
-        if size <= LARGE_MAX || size > SIZE_MAX {
-            return false;
-        }
-        let Some(size) = size.checked_next_multiple_of(memory.kernel.page_size()) else {
-            return false;
-        };
-        return memory
-            .huge
-            .resize(block, size, &memory.kernel)
-            .is_some_and(|now| now >= size);
+        return (LARGE_MAX + 1..=SIZE_MAX).contains(&size) && memory.resize_huge(block, size);
     }
     if size <= MEDIUM_MAX || size > LARGE_MAX {
         return false;
@@ -494,10 +469,7 @@ unsafe fn free_huge<I: Instance>(block: *mut u8) {
         return;
     };
     let memory = &I::process().memory;
-    if !memory
-        .huge
-        .free(block, memory.huge_cache_limit(), &memory.kernel)
-    {
+    if !memory.release_huge(block) {
         invalid::<I>(block);
     }
 }

@@ -113,12 +113,13 @@ pub trait Tuning: 'static {
     const RING_BYTES: usize = 32 * KIB;
     /// Refills between two rounds of housekeeping of a heap (empty pages given back, sparse pages donated).
     const TICK: u32 = 64;
-    /// Free memory that may stay resident whatever the size of the heap.
-    const DIRTY_FLOOR: usize = 8 * MIB;
-    /// Free memory that may stay resident as a share of live memory: one part in `DIRTY_SHARE`.
-    const DIRTY_SHARE: usize = 8;
-    /// Bytes of freed huge blocks kept for the next huge request.
-    const HUGE_CACHE: usize = 8 * MIB;
+    /// Idle memory (free, but resident) that may be kept whatever the program does.
+    const IDLE_FLOOR: usize = 8 * MIB;
+    /// Idle memory that may be kept as a share of live memory: one part in `IDLE_SHARE`.
+    const IDLE_SHARE: usize = 8;
+    /// Idle memory is worth keeping if the program soon wants it again. What it has claimed while it gave back the last
+    /// `CHURN_WINDOW` bytes tells; so much may be kept.
+    const CHURN_WINDOW: usize = 64 * MIB;
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.
     const DONATE_ABOVE: usize = 4;

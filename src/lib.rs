@@ -1,30 +1,38 @@
 //! ralloc
 #![cfg_attr(not(test), no_std)]
 
-pub mod alloc;
+// Numbers.
+mod primitive;
+mod config;
+mod size_class;
+
+// Shapes.
 mod block;
-pub mod c_abi;
+mod free_list;
+mod page;
 mod chunk;
 mod chunk_table;
-mod config;
+mod purge;
+mod huge_cache;
+mod huge;
+mod remote;
+
+// Owners.
+mod memory;
+mod heap;
 mod directory;
+mod process;
+mod thread;
+
+// Doors.
 mod fatal;
-mod free_list;
+pub mod alloc;
+pub mod sbrk;
+pub mod stats;
+mod verify;
+pub mod c_abi;
 #[cfg(feature = "global")]
 mod global_alloc;
-mod heap;
-mod huge;
-mod memory;
-mod page;
-mod primitive;
-mod process;
-mod purge;
-mod remote;
-pub mod sbrk;
-mod size_class;
-pub mod stats;
-mod thread;
-mod verify;
 
 pub use config::{Defaults, Tuning};
 #[cfg(feature = "global")]

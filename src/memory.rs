@@ -1,13 +1,14 @@
 //! The memory of a process: the kernel, the chunks and the huge blocks, and the policy that bounds what is kept.
 
-use core::marker::PhantomData;
+use core::{marker::PhantomData, ptr::NonNull};
 
 use ralloc_platform::Platform;
 
 use crate::{
     chunk_table::{ChunkTable, Run},
-    config::Tuning,
-    huge::Huge,
+    config::{KIB, SLICE, Tuning},
+    huge::{Huge, discard, span_size},
+    huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering},
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct Memory<P, T> {
     pub(crate) huge: Huge,
     /// Counts forks on the way from the first process to this one.
     pub(crate) epoch: AtomicU32,
+    /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
+    churn: AtomicUsize,
     /// Held (not 0) by the one thread that purges, or walks the chunks.
     purge_lock: AtomicUsize,
     /// Purges, slices purged and chunks given back.
@@ -47,6 +50,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             chunks: ChunkTable::new(),
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
+            churn: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
             purges: AtomicUsize::new(0),
             purged_slices: AtomicUsize::new(0),
@@ -64,18 +68,164 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Claim a run of slices, as [`ChunkTable::claim`].
     pub(crate) fn claim(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
-        self.chunks.claim(slices, stride, small, &self.kernel)
+        let run = self.chunks.claim(slices, stride, small, &self.kernel)?;
+        self.churn_up(slices * SLICE);
+        Some(run)
     }
 
     /// Give a run of slices back, and purge if more lies idle than may.
     pub(crate) fn release(&self, run: &Run, touched: usize) {
         self.chunks.release(run, touched);
-        let totals = self.chunks.totals();
-        let allowed = T::DIRTY_FLOOR.max(totals.claimed / T::DIRTY_SHARE);
-        if totals.dirty > allowed {
+        self.churn_down(run.slices * SLICE);
+        let allowed = self.idle_allowed();
+        if self.idle() > allowed {
             // Half of what may stay: the next purge has as much work before it as this one.
             self.purge(allowed / 2, 1);
         }
+    }
+
+    /// A huge block of `asked` bytes at a multiple of `align`, and whether it reads zero.
+    ///
+    /// Pre: `align` is a power of two, at least the chunk size.
+    pub(crate) fn claim_huge(&self, asked: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
+        let size = span_size(asked)?;
+        let (span, zeroed) = match self.huge.cache.take(size, align) {
+            Some(span) => (self.cut(span, size), false),
+            None => (
+                Span {
+                    base: self.kernel.map(size, align)?,
+                    size,
+                },
+                true,
+            ),
+        };
+        if !self.huge.insert(&span, asked, &self.kernel) {
+            discard(&span, &self.kernel);
+            return None;
+        }
+        self.churn_up(size);
+        Some((span.base, zeroed))
+    }
+
+    /// The first `size` bytes of a span; the rest waits for reuse, or goes back.
+    fn cut(&self, span: Span, size: usize) -> Span {
+        if span.size == size {
+            return span;
+        }
+        let (first, rest) = span.split(size);
+        if let Err(rest) = self.huge.cache.put(rest) {
+            discard(&rest, &self.kernel);
+        }
+        first
+    }
+
+    /// Give a huge block back. Returns whether there was one.
+    pub(crate) fn release_huge(&self, base: NonNull<u8>) -> bool {
+        let span = self.huge.remove(base);
+        if let Some(span) = span {
+            self.retire_span(span);
+        }
+        span.is_some()
+    }
+
+    /// A span waits for reuse if it may: others that have waited longer make room for it, or it goes back itself.
+    fn retire_span(&self, span: Span) {
+        self.churn_down(span.size);
+        let cache = &self.huge.cache;
+        if let Some(expired) = cache.take_expired() {
+            discard(&expired, &self.kernel);
+        }
+        let allowed = self.idle_allowed();
+        let surplus = |more: usize| (self.idle() + more).saturating_sub(allowed);
+        if surplus(span.size) > cache.bytes() {
+            discard(&span, &self.kernel);
+            return;
+        }
+        while surplus(span.size) > 0 {
+            let Some(oldest) = cache.take_oldest() else {
+                break;
+            };
+            discard(&oldest, &self.kernel);
+        }
+        if let Err(span) = cache.put(span) {
+            discard(&span, &self.kernel);
+        }
+    }
+
+    /// Make the huge block at `base` serve `asked` bytes where it stands.
+    ///
+    /// Pre: the caller holds the block, and gives up what lies behind `asked`.
+    pub(crate) fn resize_huge(&self, base: NonNull<u8>, asked: usize) -> bool {
+        let (Some(old), Some(size)) = (self.huge.size(base), span_size(asked)) else {
+            return false;
+        };
+        let block = Span { base, size: old };
+        if size > old {
+            let cached = self.huge.cache.take_at(block.end(), size - old);
+            let extended = match cached {
+                Some(span) => {
+                    self.cut(span, size - old);
+                    true
+                }
+                None => self.extend_huge(&block, size - old),
+            };
+            if !extended {
+                return false;
+            }
+            self.churn_up(size - old);
+        }
+        // The block is smaller before another can have its tail.
+        self.huge.set_size(base, size, asked);
+        if size < old {
+            // A program that shrinks a block wants the memory back, not kept.
+            let (_, tail) = block.split(size);
+            self.churn_down(tail.size);
+            discard(&tail, &self.kernel);
+        }
+        true
+    }
+
+    fn extend_huge(&self, block: &Span, more: usize) -> bool {
+        // SAFETY: the end of a mapping is not 0 and stays within the address space.
+        let end = unsafe { block.base.add(block.size) };
+        self.kernel.extend(end, more)
+    }
+
+    /// Give back every huge block that waits for reuse.
+    pub(crate) fn empty_cache(&self) {
+        while let Some(span) = self.huge.cache.take_oldest() {
+            discard(&span, &self.kernel);
+        }
+    }
+
+    /// The program wants memory.
+    fn churn_up(&self, bytes: usize) {
+        // Relaxed, and no exchange: an estimate, that may miss a claim when two threads meet.
+        let churn = self.churn.load(Ordering::Relaxed) + bytes;
+        self.churn
+            .store(churn.min(T::CHURN_WINDOW), Ordering::Relaxed);
+    }
+
+    /// The program gives memory back: what it wanted before counts for less.
+    fn churn_down(&self, bytes: usize) {
+        let churn = self.churn.load(Ordering::Relaxed);
+        let share = bytes.min(T::CHURN_WINDOW) / KIB;
+        let less = churn / (T::CHURN_WINDOW / KIB) * share;
+        self.churn.store(churn - less, Ordering::Relaxed);
+    }
+
+    /// Bytes that are free and resident.
+    fn idle(&self) -> usize {
+        let (_, _, cached) = self.huge.totals();
+        self.chunks.totals().dirty + cached
+    }
+
+    /// Bytes that may be free and resident.
+    fn idle_allowed(&self) -> usize {
+        let (huge, _, _) = self.huge.totals();
+        let live = self.chunks.totals().claimed + huge;
+        let churn = self.churn.load(Ordering::Relaxed);
+        T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)
     }
 
     /// Give memory back until at most `target` bytes lie idle, unless another thread is at it.
@@ -89,12 +239,6 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             .fetch_add(purged.slices, Ordering::Relaxed);
         self.unmapped_chunks
             .fetch_add(purged.chunks, Ordering::Relaxed);
-    }
-
-    /// Bytes of freed huge blocks that may wait for reuse.
-    pub(crate) fn huge_cache_limit(&self) -> usize {
-        let (live, _, _) = self.huge.totals();
-        T::HUGE_CACHE.max(live / T::DIRTY_SHARE)
     }
 
     /// The right to purge and to walk the chunks: none is unmapped while it is held.

@@ -248,7 +248,7 @@ impl<I: Instance> Process<I> {
                 self.tend(orphan);
             }
         }
-        self.memory.huge.empty_cache(&self.memory.kernel);
+        self.memory.empty_cache();
         self.memory.purge(0, 0);
     }
 

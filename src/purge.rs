@@ -33,9 +33,6 @@ impl ChunkTable {
         let mut purged = Purged::default();
         let mut spared = 0;
         for index in (0..self.entries()).rev() {
-            if self.totals().dirty <= target {
-                break;
-            }
             let entry = self.entry(index);
             // The first chunk stays: others may be extending it.
             if index != 0 && entry.is_empty() {
@@ -45,7 +42,9 @@ impl ChunkTable {
                 }
                 spared += 1;
             }
-            purged.slices += self.purge_entry(index, entry, kernel);
+            if self.totals().dirty > target {
+                purged.slices += self.purge_entry(index, entry, kernel);
+            }
         }
         purged
     }

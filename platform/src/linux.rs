@@ -100,6 +100,10 @@ unsafe impl Platform for Linux {
         new_size: usize,
         align: usize,
     ) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise.
+        if !unsafe { is_one_mapping(old, old_size, self.page_size()) } {
+            return None;
+        }
         // The kernel has no "move, but replace nothing": hold the place first, then move onto it. What is held
         // has no access rights, so it counts against no limit on memory.
         let place = self.place(new_size, align, ProtFlags::empty())?;
@@ -300,6 +304,33 @@ unsafe fn move_onto(
         )
     };
     moved.is_ok()
+}
+
+/// Whether the kernel keeps a range as one mapping, as it must be for a move: advice, locks or protections that the
+/// program gave to a part of it split it. Asked before anything is held, because after a refusal nobody can tell
+/// whether what is held is still there.
+///
+/// # Safety
+///
+/// The range is the caller's alone.
+unsafe fn is_one_mapping(base: NonNull<u8>, size: usize, page: usize) -> bool {
+    // SAFETY: without leave to move, a mapping is grown where it stands, onto nothing else, or nothing happens.
+    let grown = unsafe {
+        mm::mremap(
+            base.as_ptr().cast(),
+            size,
+            size + page,
+            MremapFlags::empty(),
+        )
+    };
+    match grown {
+        Ok(_) => {
+            // SAFETY: mapped by the call above, known to nobody.
+            let _ = unsafe { unmap_raw(base.addr().get() + size, page) };
+            true
+        }
+        Err(error) => error != Errno::FAULT,
+    }
 }
 
 /// After a refused move, give the place back, if it is still ours.
