@@ -4,8 +4,10 @@ use super::Case;
 use ralloc::c_abi;
 use std::{ptr::NonNull, slice};
 
-/// From here on a pattern is written to a part of the block only: its ends, and a word of each OS page.
+/// From here on a pattern is written to a part of the block only: its ends, and a word every [`STRIDE`] bytes.
 const DENSE: usize = 64 << 10;
+/// Three words for each slice, at another place in each OS page.
+const STRIDE: usize = (20 << 10) + 8;
 
 /// A live block of the allocator under test, which nobody else has.
 #[derive(Debug)]
@@ -156,7 +158,7 @@ impl Held {
     fn parts(&self) -> impl Iterator<Item = (usize, usize)> {
         let (whole, last) = (self.usable.min(DENSE), self.usable.saturating_sub(64));
         let words = (whole..last)
-            .step_by(4096)
+            .step_by(STRIDE)
             .map(move |at| (at, (at + 8).min(last)));
         let tail = (self.usable > DENSE).then_some((last.max(whole), self.usable));
         std::iter::once((0, whole)).chain(words).chain(tail)

@@ -140,7 +140,8 @@ unsafe impl Platform for Kernel {
         }
         let range = (base.addr().get(), size);
         let mut refused = self.refused.lock().expect("no panic while it is held");
-        refused.retain(|known| *known != range);
+        let others = refused.iter().flat_map(|&known| without(known, range));
+        *refused = others.filter(|&(_, size)| size != 0).collect();
         // SAFETY: the caller's promise.
         let done = unsafe { self.sim.unmap(base, size) };
         if !done {
@@ -206,4 +207,12 @@ unsafe impl Platform for Kernel {
     fn abort(&self) -> ! {
         self.sim.abort()
     }
+}
+
+/// What is left of one range (address and bytes) when another is taken out.
+fn without((at, bytes): (usize, usize), (base, size): (usize, usize)) -> [(usize, usize); 2] {
+    let (end, other_end) = (at + bytes, base + size);
+    let before = base.clamp(at, end);
+    let behind = other_end.clamp(before, end);
+    [(at, before - at), (behind, end - behind)]
 }
