@@ -257,6 +257,11 @@ fn refill<I: Instance>(heap: &Heap, class: SizeClass, limit: usize) -> Option<Re
         process.keep_house(heap, class);
         thread::arm::<I>();
     }
+    if heap.is_newcomer::<I::Tuning>() {
+        if let Some(shared) = process.share(class, limit) {
+            return Some(shared);
+        }
+    }
     process.refill(heap, class, limit)
 }
 

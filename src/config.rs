@@ -123,6 +123,13 @@ pub trait Tuning: 'static {
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.
     const DONATE_ABOVE: usize = 4;
+    /// Heaps from which on a process is a crowd: a thread that comes then shares pages with others at first, because a page
+    /// of its own for every class it touches is too much for a thread that may want little.
+    const CROWD: u32 = 16;
+    /// Refills after which a thread of a crowd is worth pages of its own.
+    const NEWCOMER_REFILLS: u32 = 128;
+    /// Bytes that a thread of a crowd gets at a time.
+    const SHARED_BYTES: usize = 256;
     /// Orphans at which a refill looks for a page of its class before it takes a fresh one.
     const ORPHANS_LOOKED_AT: usize = 16;
 }

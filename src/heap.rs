@@ -38,6 +38,8 @@ pub(crate) struct Heap {
     pub(crate) frozen: Cell<u32>,
     /// Refills until the next housekeeping is due.
     ticks: Cell<u32>,
+    /// Refills that were counted while the heap was a newcomer.
+    refills: Cell<u32>,
     /// How deep in slow paths the owner is.
     pub(crate) busy: Cell<u32>,
     /// Batches that this heap's thread has delivered. Written by the owner, read by anybody.
@@ -348,6 +350,17 @@ impl Heap {
         let due = ticks >= T::TICK;
         self.ticks.set(if due { 0 } else { ticks });
         due
+    }
+
+    /// Whether the heap is one of many and has not been asked for much yet: then it is not worth pages of its own.
+    #[inline]
+    pub(crate) fn is_newcomer<T: Tuning>(&self) -> bool {
+        let refills = self.refills.get();
+        if refills >= T::NEWCOMER_REFILLS || self.number.get() < T::CROWD {
+            return false;
+        }
+        self.refills.set(refills + 1);
+        true
     }
 
     /// Give back pages that have been empty since the last time.

@@ -60,6 +60,9 @@ unsafe impl<I: Instance> Sync for Process<I> {}
 /// Stands for a thread without a heap, where the address of the holder's heap is asked for.
 const NO_HEAP: usize = 1;
 
+/// How often a thread tries to share the commons before it takes a page of its own.
+const SHARE_TRIES: usize = 16;
+
 /// Marks a heap as being in a slow path.
 pub(crate) struct Busy<'a>(&'a Heap);
 
@@ -102,6 +105,24 @@ impl<I: Instance> Process<I> {
         own()
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten())
+    }
+
+    /// A few blocks of `class` from the commons, if nobody else is at it: what many threads that want little share.
+    pub(crate) fn share(&self, class: SizeClass, limit: usize) -> Option<Refill> {
+        let few = (I::Tuning::SHARED_BYTES / class.size()).clamp(1, limit);
+        // A holder may have lost the processor; a page of our own is the dearer way out.
+        let commons = (0..SHARE_TRIES).find_map(|_| {
+            let commons = self.heaps.claim(COMMONS, self.holder());
+            if commons.is_none() {
+                self.memory.kernel.yield_now();
+            }
+            commons
+        })?;
+        let refill = self.refill(commons.heap, class, few);
+        if self.leave(commons) {
+            self.tend_commons();
+        }
+        refill
     }
 
     /// Housekeeping, every [`Tuning::TICK`] refills.
