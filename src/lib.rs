@@ -1,4 +1,60 @@
-//! ralloc
+//! ralloc: the memory allocator of a libc. START HERE.
+//!
+//! Thread-local without locks or atomics on the hot path, memory that finds its way back to whoever needs it, and no
+//! more of it than the program is using. For Redox' relibc, for C programs on Linux (package `libralloc`), and for Rust
+//! programs (`Ralloc`, as `#[global_allocator]`).
+//!
+//! # The map
+//!
+//! The order of the modules is the order of the dependencies: a module uses only those above it.
+//!
+//! | layer | modules | what is there |
+//! |---|---|---|
+//! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
+//! | shapes | `block` `free_list` `page` `chunk` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
+//! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] `global_alloc` | the verbs, as the outside knows them |
+//!
+//! Below all of them is the crate `ralloc-platform`: the kernel behind one trait.
+//!
+//! # Words
+//!
+//! A *block* is what `malloc` returns. Blocks of one *size class* fill a *page*, which is a run of *slices* of 64 KiB; 64
+//! slices make a *chunk*, a 4 MiB-aligned window with its metadata in front. Requests of 32 KiB to 2 MiB are runs of slices
+//! of their own; *huge* blocks above that are mappings of their own. A *heap* is what one thread owns; an *orphan* is
+//! a heap whose thread has gone. A free is *local* when the page is the thread's own, else *remote*: then the block travels
+//! to the owner's *inbox* in a batch.
+//!
+//! # Invariants
+//!
+//! 1. A page's record is touched only by the heap that the owner word of its first slice names; a heap only by its
+//!    thread, or by whoever has claimed it as an orphan.
+//! 2. `used + free.len() == initialised <= capacity` for every page. A block is used until its owner has taken it home.
+//! 3. A slice is free, or claimed by exactly one page, run, slab or purge; a free slice that is not dirty reads zero.
+//! 4. An owner word equals the address of a heap exactly when a free by that heap's thread needs no special care.
+//! 5. Nothing is held across `fork`; what the other threads alone wrote to is not trusted in the child.
+//! 6. What a thread has in its words is zero when it starts, and zero again when it has left its heap.
+//!
+//! # One first `malloc(24)`
+//!
+//! The process has just started; nothing is mapped, all words of the thread are zero.
+//!
+//! 1. [`alloc::allocate`]: 24 bytes are granule 2. The head of granule 2 is 0: miss.
+//! 2. `allocate_small_slow`: granule 2 is the class of 32-byte blocks. The thread has no heap, so
+//! 3. `thread::heap_or_enter` asks `Process::enter` for one. There is no orphan to adopt, so
+//! 4. `Directory::create` makes heap 1. Heap records live in a slab, which is a slice, so
+//! 5. `ChunkTable::claim` looks for a free slice. There is no chunk, so `grow` maps 256 KiB at a multiple of 4 MiB
+//!    (`Platform::map`), writes the header (64 owner words: nobody's) and publishes four free slices in the table.
+//!    One compare-and-swap claims slice 1 for the slab. Heap 0 in it becomes the commons, heap 1 is ours.
+//! 6. The thread's words get the heap's address, and the exit hook is armed.
+//! 7. `Process::refill` tries, in the order that is the memory policy: the heap's own pages (none), pages of orphans (none),
+//!    then `Heap::open_page`: another claim brings slice 0, whose first 12 KiB are the header; the page record says 32-byte
+//!    blocks, the owner word says our heap.
+//! 8. The page has no block yet: `Page::extend` links the first 64 of them, 2 KiB, less than one OS page, the first memory that
+//!    is touched for the program's sake.
+//! 9. The first block is the answer; the other 63 become the head of granule 2.
+//!
+//! The next 63 requests of 17 to 32 bytes are eleven instructions each: the head is there, its link becomes the head.
 #![cfg_attr(not(test), no_std)]
 
 // Numbers.
