@@ -193,7 +193,7 @@ fn at_every_call(rules: Rules, stride: usize, refuse: impl Fn(&Sim, usize) + Syn
         n += stride;
     }
     println!("{verb}, {rules:?}: {n} calls");
-    assert!(n > 60, "the trace reaches the kernel {n} times only");
+    assert!(n > 40, "the trace reaches the kernel {n} times only");
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn service_resumes_after_frees() {
             for other in [16, 512, 5 * KIB, 200 * KIB, 2500 * KIB] {
                 let others = fill(other);
                 let bytes = others.len() * other;
-                assert!(bytes > 10 * MIB, "{bytes} bytes of {other} after {size}");
+                assert!(bytes > 8 * MIB, "{bytes} bytes of {other} after {size}");
                 others.into_iter().for_each(Held::free);
             }
         });
