@@ -257,12 +257,9 @@ fn refill<I: Instance>(heap: &Heap, class: SizeClass, limit: usize) -> Option<Re
         process.keep_house(heap, class);
         thread::arm::<I>();
     }
-    if heap.is_newcomer::<I::Tuning>() {
-        if let Some(shared) = process.share(class, limit) {
-            return Some(shared);
-        }
-    }
-    process.refill(heap, class, limit)
+    let newcomer = heap.is_newcomer::<I::Tuning>();
+    let shared = newcomer.then(|| process.share(class, limit)).flatten();
+    shared.or_else(|| process.refill(heap, class, limit))
 }
 
 /// One block for a thread that has no heap.

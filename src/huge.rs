@@ -70,7 +70,7 @@ impl Entry {
     fn set_extent(&self, size: usize, asked: usize) {
         // Relaxed: only the holder of the block reads it, and is given the block after this.
         self.extent
-            .store(size | (size - asked) / EXTENSION, Ordering::Relaxed);
+            .store(size | ((size - asked) / EXTENSION), Ordering::Relaxed);
     }
 
     fn size(&self) -> usize {
