@@ -430,8 +430,9 @@ impl Heap {
         to.queue(class).push_last(page);
     }
 
-    /// Walk all queues and check their pages.
-    pub(crate) fn check(&self) {
+    /// Walk all queues and check their pages. Returns how many there are.
+    pub(crate) fn check(&self) -> usize {
+        let mut pages = 0;
         for queue in &self.queues {
             let mut prev: *const Page = core::ptr::null();
             for page in queue.pages() {
@@ -443,9 +444,11 @@ impl Heap {
                     "a queued page is ours and not full"
                 );
                 prev = page;
+                pages += 1;
             }
             assert!(core::ptr::eq(queue.last.get(), prev));
         }
+        pages
     }
 }
 

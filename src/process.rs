@@ -3,7 +3,7 @@
 use ralloc_platform::{Platform, ThreadBlock};
 
 use crate::{
-    config::Tuning,
+    config::{HEADS, Tuning},
     directory::{COMMONS, Directory, Held},
     heap::{Heap, Refill, page_of},
     memory::Memory,
@@ -56,6 +56,9 @@ pub struct Process<I: Instance> {
 
 // SAFETY: heaps are reached through the directory by whoever holds them, everything else is atomic.
 unsafe impl<I: Instance> Sync for Process<I> {}
+
+/// Where in a thread's words the address of its heap is: behind the free-list heads.
+pub(crate) const HEAP: usize = HEADS;
 
 /// Stands for a thread without a heap, where the address of the holder's heap is asked for.
 const NO_HEAP: usize = 1;
@@ -197,7 +200,7 @@ impl<I: Instance> Process<I> {
 
     /// On whose behalf this thread holds orphans.
     fn holder(&self) -> usize {
-        match crate::thread::heap_address::<I>() {
+        match I::Thread::get_fixed::<HEAP>() {
             0 => NO_HEAP,
             address => address,
         }

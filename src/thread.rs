@@ -11,12 +11,10 @@ use crate::{
     free_list::{self, Link},
     heap::{Heap, page_of},
     primitive::Ordering,
-    process::{Busy, Instance},
+    process::{Busy, HEAP, Instance},
     remote::Batch,
 };
 
-/// Where the address of the thread's heap is, behind the free-list heads.
-const HEAP: usize = HEADS;
 /// Where the state of the thread is.
 const LIFE: usize = HEADS + 1;
 

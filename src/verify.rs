@@ -7,6 +7,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::{Chunk, Owner},
     config::{CHUNK, SLICE, SLICES},
+    heap::Heap,
     primitive::Ordering,
     process::{Instance, Process},
     thread,
@@ -31,6 +32,7 @@ impl<I: Instance> Process<I> {
         let mine = thread::heap_address::<I>();
         let mut claimed = 0;
         let mut dirty = 0;
+        let mut pages = 0;
         {
             let _guard = self.memory.lock();
             for index in 0..self.memory.chunks.entries() {
@@ -38,11 +40,15 @@ impl<I: Instance> Process<I> {
                 let free = entry.free.load(Ordering::Relaxed);
                 let committed = entry.committed.load(Ordering::Relaxed);
                 assert!(free & !committed == 0, "a free slice is mapped");
+                assert!(
+                    (entry.base.load(Ordering::Relaxed) == 0) == (committed == 0),
+                    "an entry without a chunk is vacant"
+                );
                 claimed += (committed & !free).count_ones() as usize;
                 dirty += (free & entry.dirty.load(Ordering::Relaxed)).count_ones() as usize;
             }
             for chunk in self.memory.chunks.chunks() {
-                self.verify_chunk(chunk);
+                pages += self.verify_chunk(chunk);
             }
         }
         let totals = self.memory.chunks.totals();
@@ -51,15 +57,17 @@ impl<I: Instance> Process<I> {
             "claimed slices are counted"
         );
         assert!(totals.dirty == dirty * SLICE, "dirty slices are counted");
-        for heap in self.heaps.heaps() {
-            if heap.frozen.get() == 0 || heap.address() == mine {
-                heap.check();
-            }
-        }
+        let is_whole = |heap: &&Heap| heap.frozen.get() == 0 || heap.address() == mine;
+        let queued: usize = self.heaps.heaps().filter(is_whole).map(Heap::check).sum();
+        assert!(
+            queued == pages || !self.heaps.heaps().all(|heap| heap.frozen.get() == 0),
+            "a page that is not full is in a queue"
+        );
     }
 
-    /// Free slices are nobody's; slices with an owner belong to a page or run that knows them.
-    fn verify_chunk(&self, chunk: &Chunk) {
+    /// Free slices are nobody's; slices with an owner belong to a page or run that knows them. Returns how many pages are
+    /// not marked as full.
+    fn verify_chunk(&self, chunk: &Chunk) -> usize {
         let free = self
             .memory
             .chunks
@@ -67,6 +75,7 @@ impl<I: Instance> Process<I> {
             .free
             .load(Ordering::Relaxed);
         let mut slice = 0;
+        let mut with_room = 0;
         while slice < SLICES {
             let owner = chunk.owner(slice);
             if free >> slice & 1 == 1 {
@@ -93,8 +102,10 @@ impl<I: Instance> Process<I> {
                 assert!(chunk.owner(later).heap_address() == owner.heap_address());
                 assert!(free >> later & 1 == 0, "a used slice is not free");
             }
+            with_room += usize::from(!owner.has(Owner::RUN | Owner::FULL));
             slice += page.slices();
         }
+        with_room
     }
 
     /// Give everything back to the kernel: chunks, huge blocks, tables. What remains is as good as new.

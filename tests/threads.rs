@@ -68,13 +68,16 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// A size: mostly small, now and then a run of slices or huge.
+    /// A size: mostly one of a few, so that pages fill, now and then a run of slices or huge.
     fn size(&mut self) -> usize {
         match self.draw.below(400) {
             0 => self.draw.skewed(2048 * KIB, 5000 * KIB),
             1..8 => self.draw.skewed(32 * KIB, 512 * KIB),
-            8..60 => self.draw.skewed(KIB, 32 * KIB),
-            _ => self.draw.skewed(1, KIB),
+            8..20 => self.draw.skewed(KIB, 32 * KIB),
+            20..60 => 28 * KIB,
+            60..100 => self.draw.skewed(1, KIB),
+            100..200 => 64,
+            _ => 900,
         }
     }
 
