@@ -62,6 +62,12 @@ __attribute__((constructor)) static void seed_from_environment(void) {
     }
 }
 
+/// How long a program that goes on for a while does so: TEST_PATIENCE times as long as usual.
+UNUSED double patience(double seconds) {
+    const char *times = getenv("TEST_PATIENCE");
+    return times ? seconds * atof(times) : seconds;
+}
+
 /// Ends the process without allocating, without locks and without exit handlers: a failure may be
 /// found while memory is exhausted, in a signal handler, or in a forked child.
 __attribute__((noreturn, format(printf, 4, 5))) UNUSED void

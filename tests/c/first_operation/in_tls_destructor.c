@@ -3,7 +3,7 @@
 // libc frees the thread's own leftovers (its strerror text) later still.
 #include "../common.h"
 
-#define THREADS 1000
+#define THREADS 600
 #define BLOCKS 32
 
 static pthread_key_t before, after;

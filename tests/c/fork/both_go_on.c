@@ -4,7 +4,7 @@
 #include "../common.h"
 
 #define BLOCKS 2000
-#define FORKS 300
+#define FORKS 200
 #define TURNS 3000
 
 static struct { void *block; size_t size; uint64_t tag; } held[BLOCKS];

@@ -3,7 +3,7 @@
 #include "../common.h"
 
 #define THREADS 3
-#define FORKS 40
+#define FORKS 25
 #define AMOUNT (16 * MIB)
 
 static atomic_bool stop;

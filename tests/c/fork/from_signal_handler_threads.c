@@ -3,5 +3,5 @@
 // The same with other threads, which allocate, and free what the interrupted thread has allocated: now a
 // fork has somebody to wait for, and something to find in the interrupted thread's mail.
 #define THREADS 3
-#define FORKS 1500
+#define FORKS 1000
 #include "from_signal_handler.c"

@@ -4,7 +4,7 @@
 #include "../common.h"
 
 #define THREADS 4
-#define FORKS 2000
+#define FORKS 1200
 
 static atomic_bool stop;
 static FILE *shared;

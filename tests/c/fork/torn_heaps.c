@@ -5,7 +5,7 @@
 
 #define THREADS 4
 #define BLOCKS 3000
-#define SECONDS 12
+#define SECONDS 8
 
 struct item { void *block; size_t size; };
 
@@ -93,7 +93,7 @@ int main(void) {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++) threads[i] = start_thread(work, (void *)i);
     pthread_barrier_wait(&barrier);
-    double deadline = now() + SECONDS;
+    double deadline = now() + patience(SECONDS);
     uint64_t forks = 0;
     for (; now() < deadline; forks++) {
         pid_t child = fork();

@@ -1,12 +1,12 @@
 // timeout: 180
-// 10,000 forks (or what 15 seconds allow) while four threads allocate. Whatever those were holding
+// 10,000 forks (or what the time allows) while four threads allocate. Whatever those were holding
 // or had half done stays so in the child for ever, and it must not wait for it; it allocates and
 // frees in every size. An alarm in the child turns a deadlock into a failure.
 #include "../common.h"
 
 #define THREADS 4
 #define FORKS 10000
-#define SECONDS 15
+#define SECONDS 9
 
 static atomic_bool stop;
 
@@ -42,7 +42,7 @@ static void child_life(uint64_t stream) {
 int main(void) {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++) threads[i] = start_thread(busy, (void *)i);
-    double deadline = now() + SECONDS;
+    double deadline = now() + patience(SECONDS);
     size_t forks = 0;
     for (; forks < FORKS && now() < deadline; forks++) {
         pid_t child = fork();

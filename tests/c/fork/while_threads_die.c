@@ -3,7 +3,7 @@
 #include "../common.h"
 
 #define DRIVERS 3
-#define SECONDS 6
+#define SECONDS 4
 
 static pthread_key_t key;
 static atomic_bool stop;
@@ -33,7 +33,7 @@ int main(void) {
     CHECK(pthread_key_create(&key, afterlife) == 0, "pthread_key_create");
     pthread_t drivers[DRIVERS];
     for (size_t i = 0; i < DRIVERS; i++) drivers[i] = start_thread(drive, NULL);
-    double deadline = now() + SECONDS;
+    double deadline = now() + patience(SECONDS);
     int forks = 0;
     for (; now() < deadline; forks++) {
         pid_t child = fork();

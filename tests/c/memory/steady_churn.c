@@ -5,7 +5,7 @@
 #define THREADS 8
 #define SLOTS 4000
 #define SHARED 1000
-#define SECONDS 16
+#define SECONDS 12
 
 static double deadline;
 static _Atomic(void *) shared[SHARED];
@@ -36,12 +36,12 @@ static void *work(void *number) {
 
 int main(void) {
     double start = now();
-    deadline = start + SECONDS;
+    deadline = start + patience(SECONDS);
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++) threads[i] = start_thread(work, (void *)i);
     size_t most[2] = {0};
     for (double t = start; t < deadline - 0.1; t = now()) {
-        size_t half = t > start + SECONDS / 2.0, r = resident();
+        size_t half = t > (start + deadline) / 2, r = resident();
         if (r > most[half]) most[half] = r;
         nanosleep(&(struct timespec){0, 10000000}, NULL);
     }

@@ -4,7 +4,7 @@
 #pragma once
 #include "../common.h"
 
-#define ALLOWANCE (96 * MIB)
+#define ALLOWANCE (64 * MIB)
 
 /// Allows the process `more` than it has now of a resource that `in_use` is the measure of.
 UNUSED void limit_memory(int resource, size_t in_use, size_t more) {

@@ -6,7 +6,7 @@
 
 #define THREADS 4
 #define SHARE (12 * MIB)
-#define SECONDS 6
+#define SECONDS 5
 
 static pthread_barrier_t limited;
 static double deadline;
@@ -44,7 +44,7 @@ static void *trim(void *unused) {
 
 int main(void) {
     CHECK(pthread_barrier_init(&limited, NULL, THREADS + 2) == 0, "pthread_barrier_init");
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++) threads[i] = start_thread(work, (void *)i);
     pthread_t trimmer = start_thread(trim, NULL);

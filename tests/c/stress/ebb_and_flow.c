@@ -4,7 +4,7 @@
 #include "../territory.h"
 
 #define THREADS 5
-#define SECONDS 8
+#define SECONDS 6
 
 struct tide {
     struct tide *next;
@@ -68,7 +68,7 @@ static void *work(void *number) {
 
 int main(void) {
     territory_open();
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     run_threads(THREADS, work);
     for (size_t i = 0; i < COUNT(adrift); i++) fall(adrift[i]);
 }

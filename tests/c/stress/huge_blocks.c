@@ -5,7 +5,7 @@
 
 #define THREADS 4
 #define SLOTS 10
-#define SECONDS 6
+#define SECONDS 5
 
 static double deadline;
 
@@ -64,7 +64,7 @@ static void *work(void *number) {
 int main(void) {
     territory_open();
     size_t start = address_space();
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     run_threads(THREADS, work);
     malloc_trim(0);
     size_t more = growth(start, address_space());

@@ -7,7 +7,7 @@
 #define OWN 600
 #define COMMON 3000
 #define OPERATIONS 40000
-#define SECONDS 15
+#define SECONDS 10
 
 static struct slot common[COMMON];
 static double deadline;
@@ -40,7 +40,7 @@ static void *lives_in_turn(void *unused) {
 
 int main(void) {
     oracle_open();
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     run_threads(THREADS, lives_in_turn);
     uint64_t stream = seed;
     oracle_close(common, COMMON, &stream);

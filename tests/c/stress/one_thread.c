@@ -4,13 +4,13 @@
 
 #define SLOTS 4000
 #define OPERATIONS 250000
-#define SECONDS 12
+#define SECONDS 9
 
 static struct slot slots[SLOTS];
 
 int main(void) {
     oracle_open();
-    double deadline = now() + SECONDS;
+    double deadline = now() + patience(SECONDS);
     uint64_t first = seed;
     while (now() < deadline) {
         uint64_t stream = seed;

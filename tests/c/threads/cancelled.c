@@ -4,7 +4,7 @@
 #include "../common.h"
 #include <sched.h>
 
-#define THREADS 600
+#define THREADS 400
 #define BLOCKS 60
 
 struct work {

@@ -6,7 +6,7 @@
 
 #define THREADS 8
 #define PLACES 2048
-#define SECONDS 8
+#define SECONDS 6
 
 /// At the start of each block; the rest is painted.
 struct parcel {
@@ -64,7 +64,7 @@ static void *trade(void *number) {
 
 int main(void) {
     territory_open();
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     run_threads(THREADS, trade);
     for (size_t i = 0; i < PLACES; i++) {
         if (!places[i]) continue;

@@ -5,7 +5,7 @@
 #include <sched.h>
 
 #define MOST 50000
-#define SECONDS 4
+#define SECONDS 3
 
 static void *table[2][MOST];
 static atomic_size_t turn;
@@ -46,7 +46,7 @@ static void *play(void *side) {
 }
 
 int main(void) {
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     run_threads(2, play);
     CHECK(resident() < early + early / 4 + 16 * MIB, "%.1f MiB early, %.1f MiB at the end",
           in_mib(early), in_mib(resident()));

@@ -6,7 +6,7 @@
 #define LINES 4
 #define BLOCKS 1000
 #define ROUNDS 5000
-#define SECONDS 5
+#define SECONDS 4
 
 struct line {
     struct { void *block; size_t size; uint64_t tag; } set[BLOCKS];
@@ -42,7 +42,7 @@ static void *generation(void *argument) {
 }
 
 int main(void) {
-    deadline = now() + SECONDS;
+    deadline = now() + patience(SECONDS);
     CHECK(pthread_barrier_init(&finished, NULL, LINES + 1) == 0, "pthread_barrier_init");
     for (size_t i = 0; i < LINES; i++) {
         lines[i].stream = seed + i;
