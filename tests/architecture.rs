@@ -137,7 +137,7 @@ fn operating_systems_are_the_platforms_business() {
 
 #[test]
 fn no_file_is_too_long_to_read() {
-    let files = ["src", "platform/src", "tests"].map(|directory| sources(directory));
+    let files = ["src", "platform/src", "tests"].map(sources);
     let long = files.iter().flatten().filter_map(|(path, text)| {
         let lines = text.lines().count();
         (lines > LINES).then(|| format!("{path}: {lines} lines, {LINES} at most"))

@@ -21,11 +21,10 @@ fn the_living_reuse_what_the_dead_had() {
     for (_, kernel) in Kernel::all() {
         common::run(kernel(), || {
             let fill = || (0..2000).map(|_| allocate(200)).collect::<Vec<_>>();
-            let first = common::in_thread(|| fill().into_iter().for_each(Held::free));
+            let live_and_die = || common::in_thread(|| fill().into_iter().for_each(Held::free));
+            live_and_die();
             let mapped = common::kernel().mapped();
-            for () in std::iter::repeat_n(first, 50) {
-                common::in_thread(|| fill().into_iter().for_each(Held::free));
-            }
+            (0..50).for_each(|_| live_and_die());
             assert_eq!(common::kernel().mapped(), mapped);
             assert!(common::stats().heaps <= 2, "{}", common::stats());
         });
