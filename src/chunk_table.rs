@@ -172,11 +172,9 @@ impl Segment {
     }
 }
 
-/// The table, and the totals over it.
+/// The table, and the totals over it. What small processes use comes first, so that it is little memory.
+#[repr(C)]
 pub(crate) struct ChunkTable {
-    first: Segment,
-    /// Segments after the first. Published once, never changed.
-    more: [AtomicPtr<Segment>; SEGMENTS - 1],
     /// Entries in use or vacant again: all below this have been used.
     entries: AtomicUsize,
     /// Entries below `entries` that are vacant.
@@ -190,6 +188,9 @@ pub(crate) struct ChunkTable {
     peak: AtomicUsize,
     /// Slices that are free and dirty: resident, and of no use to anybody.
     pub(crate) dirty: AtomicUsize,
+    first: Segment,
+    /// Segments after the first. Published once, never changed.
+    more: [AtomicPtr<Segment>; SEGMENTS - 1],
 }
 
 impl ChunkTable {

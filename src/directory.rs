@@ -7,6 +7,8 @@
 //! Heap 0 is the *commons*: an orphan from the beginning, never adopted whole. Donated pages belong to it, and threads
 //! that have no heap of their own borrow it.
 
+use core::ptr::NonNull;
+
 use ralloc_platform::Platform;
 
 use crate::{
@@ -19,14 +21,31 @@ use crate::{
 /// The number of the commons.
 pub(crate) const COMMONS: usize = 0;
 
-/// All heaps of an instance.
+/// A slice full of heap records.
+struct Slab {
+    /// Where it is; null while there is none.
+    records: AtomicPtr<u8>,
+    /// Which of the heaps are orphans that nobody holds.
+    orphans: AtomicU32,
+}
+
+impl Slab {
+    const fn missing() -> Self {
+        Self {
+            records: AtomicPtr::new(core::ptr::null_mut()),
+            orphans: AtomicU32::new(0),
+        }
+    }
+}
+
+/// All heaps of an instance. What small processes use comes first, so that it is little memory.
+#[repr(C)]
 pub(crate) struct Directory {
-    slabs: [AtomicPtr<u8>; HEAP_SLABS],
-    orphans: [AtomicU32; HEAP_SLABS],
     /// Heaps numbered so far.
     count: AtomicUsize,
     /// The number of the heap that was left last. A hint: its memory is the warmest.
     recent: AtomicUsize,
+    slabs: [Slab; HEAP_SLABS],
 }
 
 /// A heap without a thread, held by the caller.
@@ -53,10 +72,9 @@ impl<'a> Held<'a> {
 impl Directory {
     pub(crate) const fn new() -> Self {
         Self {
-            slabs: [const { AtomicPtr::new(core::ptr::null_mut()) }; HEAP_SLABS],
-            orphans: [const { AtomicU32::new(0) }; HEAP_SLABS],
             count: AtomicUsize::new(0),
             recent: AtomicUsize::new(COMMONS),
+            slabs: [const { Slab::missing() }; HEAP_SLABS],
         }
     }
 
@@ -71,15 +89,10 @@ impl Directory {
     /// The heap with number `number`, if its slab is there.
     pub(crate) fn heap(&self, number: usize) -> Option<&Heap> {
         // Acquire: pairs with the Release in `slab_or_claim`.
-        let slab = self
-            .slabs
-            .get(number / HEAPS_PER_SLAB)?
-            .load(Ordering::Acquire);
-        if slab.is_null() {
-            return None;
-        }
+        let slab = self.slabs.get(number / HEAPS_PER_SLAB)?;
+        let records = NonNull::new(slab.records.load(Ordering::Acquire))?;
         // SAFETY: a slab has so many records.
-        let record = unsafe { slab.add(number % HEAPS_PER_SLAB * HEAP_SIZE) };
+        let record = unsafe { records.as_ptr().add(number % HEAPS_PER_SLAB * HEAP_SIZE) };
         let record: *const Heap = record.cast();
         // SAFETY: slabs stay, are aligned, and zero is a valid record.
         Some(unsafe { &*record })
@@ -96,14 +109,14 @@ impl Directory {
         memory: &Memory<P, T>,
     ) -> Option<()> {
         let slab = self.slabs.get(number)?;
-        if !slab.load(Ordering::Acquire).is_null() {
+        if !slab.records.load(Ordering::Acquire).is_null() {
             return Some(());
         }
         let run = memory.claim(1, 1, false)?;
         run.clear(HEAP_SIZE * HEAPS_PER_SLAB);
         let null = core::ptr::null_mut();
         // Release: pairs with the Acquire in `heap`: the records are zero.
-        let published = slab.compare_exchange(
+        let published = slab.records.compare_exchange(
             null,
             run.start().as_ptr(),
             Ordering::Release,
@@ -113,7 +126,7 @@ impl Directory {
             memory.release(&run, run.slices);
         } else if number == 0 {
             // Release: pairs with the Acquire in `claim`. From now on the commons can be had.
-            self.orphans[0].fetch_or(1, Ordering::Release);
+            slab.orphans.fetch_or(1, Ordering::Release);
         }
         Some(())
     }
@@ -149,10 +162,8 @@ impl Directory {
     /// Pre: their memory is gone, and no thread has one.
     pub(crate) fn dissolve(&self) {
         for slab in &self.slabs {
-            slab.store(core::ptr::null_mut(), Ordering::Relaxed);
-        }
-        for word in &self.orphans {
-            word.store(0, Ordering::Relaxed);
+            slab.records.store(core::ptr::null_mut(), Ordering::Relaxed);
+            slab.orphans.store(0, Ordering::Relaxed);
         }
         self.count.store(0, Ordering::Relaxed);
         self.recent.store(COMMONS, Ordering::Relaxed);
@@ -165,12 +176,13 @@ impl Directory {
     /// Whether the heap is an orphan that nobody holds. A hint, unless a fence orders it.
     pub(crate) fn is_orphan(&self, heap: &Heap) -> bool {
         let number = heap.number.get() as usize;
-        self.orphans[number / HEAPS_PER_SLAB].load(Ordering::Relaxed) & Self::bit(number) != 0
+        let slab = &self.slabs[number / HEAPS_PER_SLAB];
+        slab.orphans.load(Ordering::Relaxed) & Self::bit(number) != 0
     }
 
     /// Hold an orphan, on behalf of the heap at `holder` (1 for a thread without one).
     pub(crate) fn claim(&self, number: usize, holder: usize) -> Option<Held<'_>> {
-        let word = self.orphans.get(number / HEAPS_PER_SLAB)?;
+        let word = &self.slabs.get(number / HEAPS_PER_SLAB)?.orphans;
         let bit = Self::bit(number);
         // Relaxed: a look before the expensive attempt.
         if word.load(Ordering::Relaxed) & bit == 0 {
@@ -194,7 +206,8 @@ impl Directory {
         heap.offers.store(heap.with_room(), Ordering::Relaxed);
         heap.holder.store(0, Ordering::Relaxed);
         // Release: pairs with the Acquire in `claim`.
-        self.orphans[number / HEAPS_PER_SLAB].fetch_or(Self::bit(number), Ordering::Release);
+        let slab = &self.slabs[number / HEAPS_PER_SLAB];
+        slab.orphans.fetch_or(Self::bit(number), Ordering::Release);
     }
 
     /// Note that the heap was left by its thread just now.
@@ -220,7 +233,7 @@ impl Directory {
         let slabs = self.count().div_ceil(HEAPS_PER_SLAB);
         let first = from / HEAPS_PER_SLAB;
         (first..slabs).chain(0..first.min(slabs)).flat_map(|slab| {
-            let mut word = self.orphans[slab].load(Ordering::Relaxed);
+            let mut word = self.slabs[slab].orphans.load(Ordering::Relaxed);
             core::iter::from_fn(move || {
                 let bit = word.trailing_zeros() as usize;
                 (bit < HEAPS_PER_SLAB).then(|| {

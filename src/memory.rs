@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// What all heaps of an instance draw from.
+#[repr(C)]
 pub(crate) struct Memory<P, T> {
     pub(crate) kernel: P,
-    pub(crate) chunks: ChunkTable,
     pub(crate) huge: Huge,
     /// Counts forks on the way from the first process to this one.
     pub(crate) epoch: AtomicU32,
@@ -28,6 +28,8 @@ pub(crate) struct Memory<P, T> {
     pub(crate) purged_slices: AtomicUsize,
     pub(crate) unmapped_chunks: AtomicUsize,
     tuning: PhantomData<T>,
+    /// Last, because it is large and mostly unused.
+    pub(crate) chunks: ChunkTable,
 }
 
 /// The right to purge and to walk the chunks.

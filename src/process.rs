@@ -43,15 +43,16 @@ pub enum Failure {
 }
 
 /// The state that all threads of an [`Instance`] share. Constant initialisation is all it needs.
+#[repr(C)]
 pub struct Process<I: Instance> {
-    pub(crate) memory: Memory<I::Platform, I::Tuning>,
-    pub(crate) heaps: Directory,
     /// Threads that have had a heap so far.
     pub(crate) threads: AtomicUsize,
     /// Whether the platform knows whom to call when threads exit and around `fork`.
     pub(crate) hooks_installed: AtomicUsize,
     /// Held (not 0) while the program break is being moved.
     pub(crate) break_lock: AtomicUsize,
+    pub(crate) memory: Memory<I::Platform, I::Tuning>,
+    pub(crate) heaps: Directory,
 }
 
 // SAFETY: heaps are reached through the directory by whoever holds them, everything else is atomic.
