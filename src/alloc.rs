@@ -10,6 +10,9 @@ use crate::{
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
     fatal::{INVALID_FREE, fatal},
     heap::{Heap, Refill, page_of},
+    large::{
+        SIZE_MAX, allocate_huge, allocate_large, allocate_run, free_run, relocate_huge, resize_run,
+    },
     page::Page,
     process::{Busy, Failure, Instance},
     remote::Batch,
@@ -19,9 +22,6 @@ use crate::{
 
 /// The alignment of every block, in bytes.
 pub const MIN_ALIGN: usize = GRANULE;
-
-/// The largest request: more could not be indexed by `isize`.
-const SIZE_MAX: usize = isize::MAX as usize;
 
 /// A block of at least `size` bytes, aligned to 16; null if there is no memory.
 #[inline(always)]
@@ -326,80 +326,6 @@ fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
         .flatten()
 }
 
-/// How a fresh large block is made to read zero.
-enum Cleaner {
-    /// It does already.
-    Clean,
-    /// The slices that are dirty are cleared.
-    Run(crate::chunk_table::Run),
-    /// Everything is cleared.
-    All,
-}
-
-impl Cleaner {
-    fn clear(&self, block: NonNull<u8>, size: usize) {
-        match self {
-            Self::Clean => {}
-            Self::Run(run) => run.clear(size),
-            // SAFETY: the block has `size` bytes and is the caller's.
-            Self::All => unsafe { block.write_bytes(0, size) },
-        }
-    }
-}
-
-fn allocate_large<I: Instance>(size: usize) -> Option<(NonNull<u8>, Cleaner)> {
-    if size <= LARGE_MAX {
-        allocate_run::<I>(size, GRANULE)
-    } else {
-        allocate_huge::<I>(size, CHUNK)
-    }
-}
-
-/// A run of slices. It belongs to no heap: any thread gives it back.
-///
-/// Pre: `0 < size <= LARGE_MAX`; `align <= LARGE_MAX`.
-fn allocate_run<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>, Cleaner)> {
-    let memory = &I::process().memory;
-    let slices = size.div_ceil(SLICE);
-    let stride = align.div_ceil(SLICE);
-    let run = memory.claim(slices, stride, false).or_else(|| {
-        I::process().reclaim(thread::heap::<I>());
-        memory.claim(slices, stride, false)
-    })?;
-    // SAFETY: we hold a slice of the chunk.
-    let chunk = unsafe { Chunk::of(run.base) };
-    chunk.page(run.first).open_run(slices);
-    chunk.set_owners(run.first, slices, Owner::nobody(Owner::RUN));
-    Some((
-        run.start(),
-        if run.is_clean() {
-            Cleaner::Clean
-        } else {
-            Cleaner::Run(run)
-        },
-    ))
-}
-
-/// A mapping of its own.
-fn allocate_huge<I: Instance>(size: usize, align: usize) -> Option<(NonNull<u8>, Cleaner)> {
-    if size > SIZE_MAX {
-        return None;
-    }
-    let memory = &I::process().memory;
-    let align = align.max(CHUNK);
-    let (block, zeroed) = memory.claim_huge(size, align).or_else(|| {
-        I::process().reclaim(thread::heap::<I>());
-        memory.claim_huge(size, align)
-    })?;
-    Some((block, if zeroed { Cleaner::Clean } else { Cleaner::All }))
-}
-
-fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
-    let memory = &I::process().memory;
-    let size = (size <= SIZE_MAX).then_some(size)?;
-    memory.huge.relocate(block, size, &memory.kernel)
-}
-
 /// Make a block of `old` usable bytes serve `size` bytes where it stands. Refused when it would waste half of the block.
 ///
 /// # Safety
@@ -417,37 +343,6 @@ unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, old: usize, size: usi
         return false;
     }
     resize_run::<I>(block, size.div_ceil(SLICE))
-}
-
-/// Make a run `slices` slices long: give the tail back, or claim what lies behind.
-fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool {
-    let memory = &I::process().memory;
-    // SAFETY: the run is live, so its chunk is mapped.
-    let chunk = unsafe { Chunk::of(block) };
-    let first = Chunk::slice_of(block);
-    let page = chunk.page(first);
-    let old = page.slices();
-    if slices < old {
-        page.set_run_slices(slices);
-        chunk.disown(first + slices, old - slices);
-        memory.release(
-            &memory
-                .chunks
-                .held(page.chunk(), first + slices, old - slices),
-            old - slices,
-        );
-    } else if slices > old {
-        let Some(tail) = memory
-            .chunks
-            .claim_at(chunk.index(), first + old, slices - old)
-        else {
-            return false;
-        };
-        debug_assert!(tail.first == first + old);
-        page.set_run_slices(slices);
-        chunk.set_owners(first, slices, Owner::nobody(Owner::RUN));
-    }
-    true
 }
 
 /// The page of this block, which is this thread's, has no used block any more.
@@ -489,7 +384,10 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
     let slice = Chunk::slice_of(block);
     let owner = chunk.owner(slice);
     if owner.has(Owner::RUN | Owner::UNOWNED) {
-        return free_run::<I>(block, chunk, slice, owner);
+        if !free_run::<I>(block, chunk, owner) {
+            invalid::<I>(block);
+        }
+        return;
     }
     let head = chunk.head_of(slice, owner);
     let page = chunk.page(head);
@@ -503,17 +401,6 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
         // SAFETY: the page is this heap's, the block is given up.
         unsafe { heap.free_local(page, chunk.owner(head), freed, &I::process().memory) };
     }
-}
-
-fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, slice: usize, owner: Owner) {
-    if owner.word() != Owner::RUN || !block.as_ptr().addr().is_multiple_of(SLICE) {
-        invalid::<I>(block);
-    }
-    let memory = &I::process().memory;
-    let page = chunk.page(slice);
-    let slices = page.slices();
-    chunk.disown(slice, slices);
-    memory.release(&memory.chunks.held(page.chunk(), slice, slices), slices);
 }
 
 /// Another heap's block: collect it for delivery.

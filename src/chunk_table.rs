@@ -13,21 +13,10 @@ use ralloc_platform::Platform;
 
 use crate::{
     chunk::Chunk,
+    chunk_entry::{Entry, Run, mask},
     config::{CHUNK, FIRST_COMMIT_SLICES, SLICE, SLICES},
     primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence},
 };
-
-/// The state of one chunk.
-pub(crate) struct Entry {
-    /// The chunk's address; 0 while the entry is vacant.
-    pub(crate) base: AtomicUsize,
-    /// Slices that may be claimed.
-    pub(crate) free: AtomicU64,
-    /// Slices that may have been written to since they were mapped or purged.
-    pub(crate) dirty: AtomicU64,
-    /// Slices that are mapped.
-    pub(crate) committed: AtomicU64,
-}
 
 /// 64 entries and a summary of them.
 struct Segment {
@@ -38,130 +27,6 @@ struct Segment {
 
 /// Segments that a process can have: with 4 MiB chunks they describe 1 TiB of small blocks and runs.
 const SEGMENTS: usize = 4096;
-
-/// Bits that `of_slices` occupy from slice 0 on.
-const fn mask(of_slices: usize) -> u64 {
-    if of_slices >= SLICES {
-        u64::MAX
-    } else {
-        (1 << of_slices) - 1
-    }
-}
-
-/// A claimed run of slices, which nobody else touches until it is released.
-#[derive(Clone, Copy)]
-pub(crate) struct Run {
-    pub(crate) base: NonNull<u8>,
-    pub(crate) first: usize,
-    pub(crate) slices: usize,
-    /// The slices of the chunk that may not read zero.
-    dirty: u64,
-}
-
-impl Run {
-    /// The first byte.
-    pub(crate) fn start(&self) -> NonNull<u8> {
-        // SAFETY: the slice lies in the chunk.
-        unsafe { self.base.add(self.first * SLICE) }
-    }
-
-    /// Whether the whole run reads zero.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.dirty == 0
-    }
-
-    /// Make the first `size` bytes of the run read zero.
-    ///
-    /// Pre: the caller holds the run and needs nothing that is in it; `size` is at most the size of the run.
-    pub(crate) fn clear(&self, size: usize) {
-        for slice in (0..self.slices).filter(|slice| self.dirty >> (self.first + slice) & 1 == 1) {
-            let offset = slice * SLICE;
-            // SAFETY: the slice lies in the chunk.
-            let start = unsafe { self.start().add(offset) };
-            // SAFETY: the caller holds the slice.
-            unsafe { start.write_bytes(0, SLICE.min(size.saturating_sub(offset))) };
-        }
-    }
-
-    fn mask(&self) -> u64 {
-        mask(self.slices) << self.first
-    }
-}
-
-impl Entry {
-    const fn vacant() -> Self {
-        Self {
-            base: AtomicUsize::new(0),
-            free: AtomicU64::new(0),
-            dirty: AtomicU64::new(0),
-            committed: AtomicU64::new(0),
-        }
-    }
-
-    /// The lowest position at which `slices` bits of `free` are set, among the positions in `starts`.
-    fn find(free: u64, slices: usize, starts: u64) -> Option<usize> {
-        let mut fits = free;
-        let mut have = 1;
-        while have < slices {
-            let step = have.min(slices - have);
-            fits &= fits >> step;
-            have += step;
-        }
-        fits &= starts;
-        (fits != 0).then(|| fits.trailing_zeros() as usize)
-    }
-
-    /// Claim `slices` slices that begin at one of `starts`: memory that has been touched before memory that has not,
-    /// then the lowest address.
-    fn claim(&self, slices: usize, starts: u64) -> Option<Run> {
-        // Acquire: pairs with the Release in `release`: what the last user did to the slices comes before what we do. Also
-        // with the Release in `publish`, for the header.
-        let mut free = self.free.load(Ordering::Acquire);
-        loop {
-            // Relaxed: for free slices the word was last changed before the Release that freed them.
-            let dirty = self.dirty.load(Ordering::Relaxed);
-            let first = Self::find(free & dirty, slices, starts)
-                .or_else(|| Self::find(free, slices, starts))?;
-            let claimed = mask(slices) << first;
-            // AcqRel: Acquire as above. Release: pairs with the Acquire of the next to change the word, so that the chain of
-            // users stays ordered.
-            match self.free.compare_exchange_weak(
-                free,
-                free & !claimed,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Some(self.claimed(first, slices, claimed)),
-                Err(now) => free = now,
-            }
-        }
-    }
-
-    fn claimed(&self, first: usize, slices: usize, claimed: u64) -> Run {
-        // Relaxed, both: nobody changes them for slices that we hold, and the claim made them visible.
-        let base = self.base.load(Ordering::Relaxed);
-        let dirty = self.dirty.load(Ordering::Relaxed) & claimed;
-        // SAFETY: a chunk with a claimed slice has an address.
-        let base = unsafe { NonNull::new_unchecked(core::ptr::with_exposed_provenance_mut(base)) };
-        Run {
-            base,
-            first,
-            slices,
-            dirty,
-        }
-    }
-
-    /// Give the slices of `run` back, of which the first `touched` may have been written to. Returns how many of them
-    /// are dirty.
-    fn release(&self, run: &Run, touched: usize) -> usize {
-        let touched = mask(touched.min(run.slices)) << run.first;
-        // Relaxed: published by the Release below.
-        let dirty = self.dirty.fetch_or(touched, Ordering::Relaxed) | touched;
-        // Release: pairs with the Acquire in `claim`: everything done to the slices is before their next use.
-        self.free.fetch_or(run.mask(), Ordering::Release);
-        (dirty & run.mask()).count_ones() as usize
-    }
-}
 
 impl Segment {
     const fn new() -> Self {

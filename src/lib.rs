@@ -11,7 +11,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
-//! | shapes | `block` `free_list` `page` `chunk` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | shapes | `block` `free_list` `page` `chunk` `chunk_entry` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
 //! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] `global_alloc` | the verbs, as the outside knows them |
 //!
@@ -67,6 +67,7 @@ mod block;
 mod free_list;
 mod page;
 mod chunk;
+mod chunk_entry;
 mod chunk_table;
 mod purge;
 mod huge_cache;
@@ -82,6 +83,7 @@ mod thread;
 
 // Doors.
 mod fatal;
+mod large;
 pub mod alloc;
 pub mod sbrk;
 pub mod stats;

@@ -5,7 +5,8 @@ use core::{marker::PhantomData, ptr::NonNull};
 use ralloc_platform::Platform;
 
 use crate::{
-    chunk_table::{ChunkTable, Run},
+    chunk_entry::Run,
+    chunk_table::ChunkTable,
     config::{KIB, SLICE, Tuning},
     huge::{Huge, discard, span_size},
     huge_cache::Span,

@@ -8,7 +8,8 @@ use core::ptr::NonNull;
 use ralloc_platform::Platform;
 
 use crate::{
-    chunk_table::{ChunkTable, Entry},
+    chunk_entry::Entry,
+    chunk_table::ChunkTable,
     config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE, SLICES},
     primitive::Ordering,
 };

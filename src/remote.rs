@@ -100,14 +100,6 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// An inbox without batches.
-    #[cfg(any(test, loom))]
-    pub(crate) fn new() -> Self {
-        Self {
-            newest: AtomicUsize::new(0),
-        }
-    }
-
     /// Deliver a batch. Any thread.
     pub(crate) fn push(&self, batch: Batch) {
         batch.seal_extent();

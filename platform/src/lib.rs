@@ -62,10 +62,11 @@ pub unsafe trait Platform: Sync {
 
     /// Map `additional` bytes that begin exactly at `end`, without replacing what may be there.
     ///
-    /// Pre: `end` is the end of a mapping of this instance; `additional` is a non-zero multiple of the OS page.
+    /// Pre: the OS page before `end` lies in a mapping of this instance; `additional` is a non-zero multiple of the OS
+    /// page.
     ///
     /// Post: `true`, and the bytes are as [`map`](Platform::map) leaves them; or `false` (something is in the
-    /// way, or no memory), and nothing has changed.
+    /// way, the same mapping perhaps, or no memory), and nothing has changed.
     fn extend(&self, end: NonNull<u8>, additional: usize) -> bool;
 
     /// Give addresses and frames back.
@@ -93,12 +94,12 @@ pub unsafe trait Platform: Sync {
     /// Pre: `new_size` is a non-zero multiple of the OS page; `align` as for [`map`](Platform::map).
     ///
     /// Post: `Some(new)`: the first `min(old_size, new_size)` bytes have the contents they had at `old`, the
-    /// rest reads zero, the old range is a hole; or `None` (no such call on this kernel, no room), and
-    /// nothing has changed.
+    /// rest reads zero, the old range is a hole; or `None` (no such call on this kernel, no room, or the kernel keeps
+    /// the range as more than one mapping), and nothing has changed.
     ///
     /// # Safety
     ///
-    /// The old range is a whole mapping (or a whole tail of one) of this instance; nobody but the caller uses it.
+    /// The old range lies within mappings of this instance; nobody but the caller uses it.
     unsafe fn relocate(
         &self,
         old: NonNull<u8>,

@@ -267,9 +267,9 @@ unsafe impl Platform for Sim {
         check_align(align);
         kernel::check_pages("relocate to", 0, new_size);
         let mut state = self.lock();
-        state
-            .kernel
-            .check_tail("relocate", old.addr().get(), old_size);
+        if !state.kernel.is_tail("relocate", old.addr().get(), old_size) {
+            return None;
+        }
         // Hold the place, then move onto it, as the real modules do.
         let place = state.place(self.rules, new_size, align)?;
         let moved = state

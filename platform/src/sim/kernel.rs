@@ -136,7 +136,10 @@ impl Kernel {
 
     /// Make the region that ends at `end` longer, or do nothing.
     pub(super) fn extend(&mut self, end: usize, additional: usize) -> bool {
-        let base = self.region_ending_at(end);
+        self.check_ours("extend", end - PAGE, PAGE);
+        let Some(base) = self.region_ending_at(end) else {
+            return false;
+        };
         if !self.map_exactly(end, additional) {
             return false;
         }
@@ -309,22 +312,15 @@ impl Kernel {
         }
     }
 
-    /// Panic unless the range is a region of ours, or the end of one.
-    pub(super) fn check_tail(&self, verb: &str, base: usize, size: usize) {
-        check_pages(verb, base, size);
-        let at = self.region_ending_at(base + size);
-        assert!(
-            at <= base,
-            "contract: {verb} of {base:#x}+{size:#x}, which is more than one mapping"
-        );
+    /// Whether the range is a region of ours, or the end of one. Panic unless it is ours at all.
+    pub(super) fn is_tail(&self, verb: &str, base: usize, size: usize) -> bool {
+        self.check_ours(verb, base, size);
+        self.region_ending_at(base + size).is_some_and(|at| at <= base)
     }
 
-    fn region_ending_at(&self, end: usize) -> usize {
-        let below = self.regions.range(..end).next_back();
-        match below.filter(|(at, region)| **at + region.size == end && !region.foreign) {
-            Some((&at, _)) => at,
-            None => panic!("contract: no mapping ends at {end:#x}"),
-        }
+    fn region_ending_at(&self, end: usize) -> Option<usize> {
+        let (&at, region) = self.regions.range(..end).next_back()?;
+        (at + region.size == end && !region.foreign).then_some(at)
     }
 }
 
