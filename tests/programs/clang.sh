@@ -2,7 +2,7 @@
 # clang++ on a large generated file: the object file is the one it makes without the library.
 # needs: clang++ g++
 # packages: clang g++
-# timeout: 180
+# timeout: 240
 source "$(dirname "$0")/lib/common.sh"
 
 source "$lib/big_cpp.sh" 20

@@ -2,7 +2,7 @@
 # xz and zstd with two threads each: what comes back is what went in.
 # needs: xz zstd
 # packages: xz-utils zstd
-# timeout: 120
+# timeout: 240
 # runs: 2
 source "$(dirname "$0")/lib/common.sh"
 

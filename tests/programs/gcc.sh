@@ -2,7 +2,7 @@
 # g++ on a large generated file: the object file is the one it makes without the library.
 # needs: g++
 # packages: g++
-# timeout: 180
+# timeout: 240
 source "$(dirname "$0")/lib/common.sh"
 
 source "$lib/big_cpp.sh" 20

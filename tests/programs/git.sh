@@ -2,7 +2,7 @@
 # git with its threads: a history is made, repacked, cloned, checked and compared with the original.
 # needs: git
 # packages: git
-# timeout: 120
+# timeout: 240
 # runs: 2
 source "$(dirname "$0")/lib/common.sh"
 

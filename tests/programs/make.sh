@@ -3,7 +3,7 @@
 # the build is bit for bit the one without it, and the interpreter works.
 # needs: cargo make gcc
 # packages: make gcc libc6-dev
-# timeout: 180
+# timeout: 240
 source "$(dirname "$0")/lib/common.sh"
 
 # The source comes as a package for cargo.

@@ -3,7 +3,7 @@
 # needs: /usr/bin/python3
 # check: /usr/bin/python3 -c "import test.test_json, test.test_dict"
 # packages: python3 libpython$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
-# timeout: 300
+# timeout: 400
 source "$(dirname "$0")/lib/common.sh"
 
 wanted=(

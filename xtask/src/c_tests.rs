@@ -201,3 +201,59 @@ fn verdict(test: &Test, ended: &Ended) -> Option<String> {
         .find(|text| !ended.output.contains(text))?;
     Some(format!("did not print: {unsaid}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles and runs a program on the system's malloc; what is wrong with its end.
+    fn judged(source: &str) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("group/case.c");
+        fs::create_dir(file.parent().unwrap()).unwrap();
+        fs::write(&file, source).unwrap();
+        let test = Test::read(folder.path(), file).unwrap();
+        assert_eq!(test.name, "group/case");
+        let program = folder.path().join("program");
+        assert!(compile(&test, None, &program).unwrap().is_none());
+        verdict(&test, &execute(&test, &program, None).unwrap())
+    }
+
+    #[test]
+    fn a_program_ends_as_it_says() {
+        assert_eq!(judged("int main(void) { return 0; }"), None);
+        assert_eq!(judged("// exit: 3\nint main(void) { return 3; }"), None);
+        assert_eq!(
+            judged("int main(void) { return 3; }").unwrap(),
+            "exit status 3"
+        );
+        let abort = "#include <stdlib.h>\nint main(void) { abort(); }";
+        assert_eq!(judged(&format!("// signal: ABRT\n{abort}")), None);
+        assert_eq!(
+            judged(&format!("// signal: SEGV\n{abort}")).unwrap(),
+            "killed by signal ABRT"
+        );
+        assert_eq!(
+            judged(&format!("// exit: 6\n{abort}")).unwrap(),
+            "killed by signal ABRT"
+        );
+    }
+
+    #[test]
+    fn a_program_prints_what_it_says() {
+        let source = "#include <stdio.h>\nint main(void) { fputs(\"a line\\n\", stderr); }";
+        assert_eq!(judged(&format!("// stderr: a line\n{source}")), None);
+        let wrong = judged(&format!("// stderr: another\n{source}")).unwrap();
+        assert_eq!(wrong, "did not print: another");
+    }
+
+    #[test]
+    fn arguments_environment_and_limit_reach_the_program() {
+        let source = "// args: one two\n// env: NAME=a=b\n// cflags: -DWANTED=3\n\
+            #include <stdlib.h>\n#include <string.h>\n\
+            int main(int n, char **v) { return n != WANTED || strcmp(getenv(\"NAME\"), \"a=b\"); }";
+        assert_eq!(judged(source), None);
+        let slow = "// timeout: 1\n#include <unistd.h>\nint main(void) { sleep(60); }";
+        assert_eq!(judged(slow).unwrap(), "still running after 1 s");
+    }
+}

@@ -132,3 +132,30 @@ fn apt(words: &[&str], packages: &[String]) -> Result<bool> {
     }
     Ok(ended.succeeded())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(header: &str) -> Option<String> {
+        Needs::of(&Header::parse(header, "#")).missing()
+    }
+
+    #[test]
+    fn what_is_there_is_not_missing() {
+        assert_eq!(missing(""), None);
+        assert_eq!(missing("# needs: sh bash\n# check: test -d /"), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(
+            missing("# needs: sh no-such-command").unwrap(),
+            "needs no-such-command"
+        );
+        assert_eq!(
+            missing("# check: false").unwrap(),
+            "needs `false` to succeed"
+        );
+    }
+}

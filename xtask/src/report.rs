@@ -45,6 +45,21 @@ struct Counts {
     skipped: usize,
 }
 
+impl Counts {
+    /// The closing line.
+    fn line(&self) -> String {
+        let Self {
+            passed,
+            failed,
+            skipped,
+        } = self;
+        match skipped {
+            0 => format!("{passed} passed, {failed} failed"),
+            _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
+        }
+    }
+}
+
 struct Section {
     name: &'static str,
     counts: Counts,
@@ -145,11 +160,38 @@ impl Report {
         if !self.remembered.is_empty() {
             println!("\n{}", self.remembered.join("\n"));
         }
-        print!("\n{} passed, {} failed", all.passed, all.failed);
-        match all.skipped {
-            0 => println!(),
-            skipped => println!(", {skipped} skipped"),
-        }
+        println!("\n{}", all.line());
         ExitCode::from(u8::from(all.failed > 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted() {
+        let mut report = Report::new();
+        let run = |report: &mut Report| {
+            report.add("good", None, &Outcome::Passed);
+            report.add("bad", None, &Outcome::failed("exit status 1", ""));
+            Ok(())
+        };
+        report.tier("one", run).unwrap();
+        assert_eq!(report.section().counts.line(), "1 passed, 1 failed");
+        report.section().counts.skipped = 2;
+        assert_eq!(
+            report.section().counts.line(),
+            "1 passed, 1 failed, 2 skipped"
+        );
+    }
+
+    #[test]
+    fn a_tier_that_cannot_start_has_failed() {
+        let mut report = Report::new();
+        report
+            .tier("one", |_| Err(anyhow::anyhow!("no compiler")))
+            .unwrap();
+        assert_eq!(report.section().counts.line(), "0 passed, 1 failed");
     }
 }
