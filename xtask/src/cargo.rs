@@ -7,10 +7,16 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// The top of the repository.
+/// The top of the repository: above the package that cargo runs, else where we stand.
 pub(crate) fn root() -> PathBuf {
-    let xtask = env::var_os("CARGO_MANIFEST_DIR").map_or(PathBuf::from("./xtask"), PathBuf::from);
-    xtask.parent().map_or(PathBuf::from("."), Path::to_owned)
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let above = package
+        .as_deref()
+        .and_then(Path::parent)
+        .map(Path::to_owned);
+    above
+        .or_else(|| env::current_dir().ok())
+        .unwrap_or_else(|| ".".into())
 }
 
 /// Every file below a directory with this ending, sorted.

@@ -38,6 +38,7 @@ impl Library {
         };
         let folder = tempfile::Builder::new().prefix("ralloc-test-").tempdir()?;
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        process::remove_at_interrupt(folder.path());
         let shared = folder.path().join("libralloc.so");
         fs::copy(&built, &shared)?;
         let beside = built.with_extension("a");

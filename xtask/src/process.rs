@@ -7,8 +7,10 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
+    fs,
     io::{Read, Seek},
     os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
@@ -20,6 +22,17 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// The process groups under way: an interrupt from the terminal does not reach them by itself.
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// What an interrupt must remove, for nobody else will.
+static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Has an interrupt remove this directory.
+pub(crate) fn remove_at_interrupt(folder: &Path) {
+    TEMPORARY
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(folder.to_owned());
+}
 
 fn running() -> MutexGuard<'static, Vec<Pid>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -37,6 +50,13 @@ pub(crate) fn begin() -> Result<()> {
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             running().iter().for_each(|&group| end(group));
+            for folder in TEMPORARY
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+            {
+                let _ = fs::remove_dir_all(folder);
+            }
             std::process::exit(128 + signal);
         }
     });
