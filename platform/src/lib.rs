@@ -39,7 +39,9 @@ pub const THREAD_WORDS: usize = 72;
 ///
 /// Sizes and addresses are in bytes. "OS page" is [`page_size`](Platform::page_size). Every function may
 /// be called from any thread at any time, also from a signal handler and between `fork` and `exec`; none
-/// allocates, none touches `errno`.
+/// allocates, none touches `errno`. The exceptions are [`install`](Platform::install) and
+/// [`arm_thread_exit`](Platform::arm_thread_exit): they ask the C library, which may call the allocator while it
+/// notes that down.
 ///
 /// # Safety
 ///

@@ -4,16 +4,13 @@
 //! (thread keys, fork handlers, the start-up vector, where `errno` is) is asked of it by functions that return
 //! their error or have none.
 
-use crate::process_info::stderr;
-use crate::{Hooks, Platform};
+mod hooks;
+
+use crate::{Hooks, Platform, process_info::stderr};
 use core::{
-    cell::UnsafeCell,
     ffi::c_void,
     ptr::{self, NonNull},
-    sync::atomic::{
-        AtomicBool, AtomicUsize,
-        Ordering::{Acquire, Relaxed, Release},
-    },
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 use rustix::{
     io::Errno,
@@ -134,30 +131,11 @@ unsafe impl Platform for Linux {
     }
 
     fn arm_thread_exit(&self) -> bool {
-        // Acquire: pairs with the Release in `install`; makes the hooks visible to the exit of this thread.
-        let Some(key) = decode_key(THREAD_EXIT_KEY.load(Acquire)) else {
-            return false;
-        };
-        ExitState::of_this_thread(key).arm(key)
+        hooks::arm_thread_exit()
     }
 
     fn install(&self, hooks: Hooks) {
-        if INSTALLING.swap(true, Relaxed) {
-            return; // Against the contract, and two writers of `HOOKS` would be a race.
-        }
-        // SAFETY: this is the only writer, ever, and readers come after the Release below.
-        unsafe { *HOOKS.0.get() = Some(hooks) };
-        // SAFETY: three plain functions that stay where they are. An error means that the C library had no
-        // memory for three pointers; then fork goes unannounced.
-        let _ = unsafe {
-            libc::pthread_atfork(Some(fork_prepare), Some(fork_parent), Some(fork_child))
-        };
-        let mut key = 0;
-        // SAFETY: the key is written before it is read, and the destructor is a plain function.
-        if unsafe { libc::pthread_key_create(&raw mut key, Some(thread_exit)) } == 0 {
-            // Release: pairs with the Acquire in `arm_thread_exit`; publishes `HOOKS`.
-            THREAD_EXIT_KEY.store(encode_key(key), Release);
-        }
+        hooks::install(hooks);
     }
 
     fn entropy(&self) -> usize {
@@ -346,112 +324,6 @@ fn release_place(place: NonNull<u8>, size: usize) {
     }
 }
 
-/// The hooks, from `install` to the end of the process.
-struct Installed(UnsafeCell<Option<Hooks>>);
-
-// SAFETY: written once, in `install`, before anything that leads to a reader is set up.
-unsafe impl Sync for Installed {}
-
-static HOOKS: Installed = Installed(UnsafeCell::new(None));
-/// Somebody has called `install`.
-static INSTALLING: AtomicBool = AtomicBool::new(false);
-/// The key whose destructor is the thread-exit hook, by [`encode_key`]; 0 before there is one.
-static THREAD_EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
-
-fn encode_key(key: libc::pthread_key_t) -> usize {
-    key as usize + 1
-}
-
-fn decode_key(word: usize) -> Option<libc::pthread_key_t> {
-    Some(word.checked_sub(1)? as libc::pthread_key_t)
-}
-
-/// The hooks, once there are any.
-fn hooks() -> Option<Hooks> {
-    // SAFETY: readers are the fork handlers and the key's destructor, which `install` set up after writing.
-    unsafe { *HOOKS.0.get() }
-}
-
-/// What the thread's value of the key says: `(round + 1) * 2 + armed`, or 0 before the thread was ever armed.
-///
-/// The C library sets the value to null before each call of the destructor, so the value carries the number of
-/// the next round through the call, and the flag says whether the hook asked for that round.
-#[derive(Clone, Copy)]
-struct ExitState {
-    next_round: usize,
-    armed: bool,
-}
-
-impl ExitState {
-    fn of_this_thread(key: libc::pthread_key_t) -> Self {
-        // SAFETY: the key was created and is never deleted.
-        Self::from_value(unsafe { libc::pthread_getspecific(key) })
-    }
-
-    fn from_value(value: *mut c_void) -> Self {
-        let word = value.addr();
-        Self {
-            next_round: (word >> 1).saturating_sub(1),
-            armed: word & 1 == 1,
-        }
-    }
-
-    fn arm(self, key: libc::pthread_key_t) -> bool {
-        if self.next_round > Hooks::LAST_ROUND {
-            return false; // This is the last round.
-        }
-        self.armed
-            || Self {
-                armed: true,
-                ..self
-            }
-            .store(key)
-    }
-
-    fn store(self, key: libc::pthread_key_t) -> bool {
-        let word = (self.next_round + 1) << 1 | usize::from(self.armed);
-        // SAFETY: the key was created and is never deleted; its value is a number to everybody.
-        unsafe { libc::pthread_setspecific(key, ptr::without_provenance(word)) == 0 }
-    }
-}
-
-/// The key's destructor: one round of the exit of an armed thread.
-unsafe extern "C" fn thread_exit(value: *mut c_void) {
-    let round = ExitState::from_value(value).next_round;
-    // Acquire: pairs with the Release in `install`.
-    let (Some(key), Some(hooks)) = (decode_key(THREAD_EXIT_KEY.load(Acquire)), hooks()) else {
-        return;
-    };
-    ExitState {
-        next_round: round + 1,
-        armed: false,
-    }
-    .store(key);
-    (hooks.thread_exit)(round);
-    if !ExitState::of_this_thread(key).armed {
-        // SAFETY: the key was created and is never deleted; null means: no further round.
-        unsafe { libc::pthread_setspecific(key, ptr::null()) };
-    }
-}
-
-unsafe extern "C" fn fork_prepare() {
-    if let Some(hooks) = hooks() {
-        (hooks.fork_prepare)();
-    }
-}
-
-unsafe extern "C" fn fork_parent() {
-    if let Some(hooks) = hooks() {
-        (hooks.fork_parent)();
-    }
-}
-
-unsafe extern "C" fn fork_child() {
-    if let Some(hooks) = hooks() {
-        (hooks.fork_child)();
-    }
-}
-
 /// An entry of the vector with which the kernel starts a program.
 pub(crate) fn start_up_value(entry: libc::c_ulong) -> Option<usize> {
     // SAFETY: reads a table that is complete before the program runs. It sets `errno` for entries that are not
@@ -505,4 +377,15 @@ fn set_default_for_abort() {
 fn raise_abort() {
     // SAFETY: sends a signal; the program's handler, if any, is the program's business.
     unsafe { libc::raise(libc::SIGABRT) };
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn makeshift_entropy_does_not_repeat() {
+        let words: [usize; 50] = core::array::from_fn(|_| super::makeshift_entropy());
+        for (n, word) in words.iter().enumerate() {
+            assert!(!words[..n].contains(word));
+        }
+    }
 }

@@ -76,6 +76,43 @@ fn pack_neighbours() {
     assert_ne!(next, lowest);
 }
 
+/// Bytes of this process' address space.
+fn address_space() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").expect("proc is there");
+    let pages: usize = status
+        .split(' ')
+        .next()
+        .unwrap_or("")
+        .parse()
+        .expect("a number");
+    pages * System.page_size()
+}
+
+/// In a process of its own, where nobody else maps anything.
+#[test]
+fn what_is_given_back_is_all_that_was_taken() {
+    assert_eq!(in_own_process("compare_address_space"), End::Exit(0));
+}
+
+#[test]
+#[ignore = "a part of what_is_given_back_is_all_that_was_taken"]
+fn compare_address_space() {
+    let cycle = |align: usize| {
+        let base = map(&System, MIB, align);
+        // SAFETY: a whole mapping, used by nobody else.
+        let grown = unsafe { System.relocate(base, MIB, 3 * MIB, align) }.expect("room");
+        // SAFETY: as above.
+        let shrunk = unsafe { System.relocate(grown, 3 * MIB, 2 * MIB, align) }.expect("room");
+        // SAFETY: mapped above, used by nobody.
+        unsafe { unmap(&System, shrunk, 2 * MIB) };
+    };
+    let aligns = [4096, 64 << 10, 4 * MIB, 64 * MIB];
+    aligns.into_iter().for_each(cycle);
+    let before = address_space();
+    (0..20).for_each(|_| aligns.into_iter().for_each(cycle));
+    assert_eq!(address_space(), before);
+}
+
 #[test]
 fn an_obstacle_below_the_cursor_is_left_alone() {
     let end = in_child(|| {
@@ -152,12 +189,37 @@ fn the_break_moves_and_comes_back() {
     assert_eq!(end, End::Exit(0));
 }
 
-/// A pipe takes far less at a time than is written.
+extern "C" fn returning_handler(_signal: i32) {}
+
+/// Have a signal interrupt whatever this process waits for, again and again.
+fn interrupt_every_millisecond() {
+    let handler = returning_handler as extern "C" fn(i32) as libc::sighandler_t;
+    // SAFETY: a structure of integers, for which zero is a value: no `SA_RESTART` among them.
+    let mut action = unsafe { core::mem::zeroed::<libc::sigaction>() };
+    action.sa_sigaction = handler;
+    // SAFETY: a handler that does nothing.
+    unsafe { libc::sigaction(libc::SIGALRM, &raw const action, core::ptr::null_mut()) };
+    let pause = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 1000,
+    };
+    let timer = libc::itimerval {
+        it_interval: pause,
+        it_value: pause,
+    };
+    // SAFETY: sets a timer of this process.
+    let set =
+        unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, core::ptr::null_mut()) };
+    assert_eq!(set, 0);
+}
+
+/// A full pipe and a signal: writes that are cut short, and writes that come to nothing.
 #[test]
 fn all_of_a_long_text_arrives_on_standard_error() {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let text = vec![b'x'; MIB];
+    let text: Vec<u8> = (0..MIB).map(|n| (n >> 10) as u8).collect();
     let collected = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
         let mut bytes = Vec::new();
         reader
             .read_to_end(&mut bytes)
@@ -169,11 +231,12 @@ fn all_of_a_long_text_arrives_on_standard_error() {
         // SAFETY: makes the pipe this child's standard error.
         let stderr = unsafe { libc::dup2(writer, libc::STDERR_FILENO) };
         assert_eq!(stderr, libc::STDERR_FILENO);
+        interrupt_every_millisecond();
         System.write_stderr(&text);
     });
     drop(writer);
     assert_eq!(end, End::Exit(0));
-    assert_eq!(collected.join().expect("the reader fares well"), text);
+    assert!(collected.join().expect("the reader fares well") == text);
 }
 
 #[test]
@@ -185,8 +248,6 @@ fn writing_to_a_closed_standard_error_returns() {
     });
     assert_eq!(end, End::Exit(0));
 }
-
-extern "C" fn returning_handler(_signal: i32) {}
 
 extern "C" fn exiting_handler(_signal: i32) {
     // SAFETY: leaves at once.

@@ -315,7 +315,8 @@ impl Kernel {
     /// Whether the range is a region of ours, or the end of one. Panic unless it is ours at all.
     pub(super) fn is_tail(&self, verb: &str, base: usize, size: usize) -> bool {
         self.check_ours(verb, base, size);
-        self.region_ending_at(base + size).is_some_and(|at| at <= base)
+        self.region_ending_at(base + size)
+            .is_some_and(|at| at <= base)
     }
 
     fn region_ending_at(&self, end: usize) -> Option<usize> {

@@ -208,6 +208,8 @@ mod tests {
     fn pages_of_threads_that_have_gone_serve_new_ones() {
         for _ in 0..500 {
             let body = || {
+                // Only now is there a page, and it may be that of another thread.
+                KeyBlock::set_fixed::<8>(1);
                 assert_eq!(KeyBlock::get_fixed::<7>(), 0);
                 KeyBlock::set_fixed::<7>(1);
             };
