@@ -267,7 +267,7 @@ fn refill<I: Instance>(heap: &Heap, class: SizeClass, limit: usize) -> Option<Re
 fn borrow_one<I: Instance>(class: SizeClass) -> *mut u8 {
     let process = I::process();
     let refill = process
-        .with_commons(|commons| process.refill(commons, class, 1))
+        .with_borrowed(|heap| process.refill(heap, class, 1))
         .flatten();
     or_fail::<I>(refill.map(|refill| refill.first.start()))
 }
@@ -322,7 +322,7 @@ fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
     }
     let process = I::process();
     process
-        .with_commons(|commons| process.refill(commons, class, 1))
+        .with_borrowed(|heap| process.refill(heap, class, 1))
         .flatten()
 }
 

@@ -131,7 +131,7 @@ pub trait Tuning: 'static {
     /// Bytes that a thread of a crowd gets at a time.
     const SHARED_BYTES: usize = 256;
     /// Orphans at which a refill looks for a page of its class before it takes a fresh one.
-    const ORPHANS_LOOKED_AT: usize = 16;
+    const ORPHANS_LOOKED_AT: usize = 32;
 }
 
 /// The defaults of [`Tuning`].

@@ -228,12 +228,16 @@ impl Directory {
             .or_else(|| self.orphan_numbers(0).find_map(adoptable))
     }
 
-    /// The numbers of the heaps that are orphans and unheld, from the slab of `from` on, round.
+    /// The numbers of the heaps that are orphans and unheld, from number `from` on, round.
     pub(crate) fn orphan_numbers(&self, from: usize) -> impl Iterator<Item = usize> {
         let slabs = self.count().div_ceil(HEAPS_PER_SLAB);
         let first = from / HEAPS_PER_SLAB;
-        (first..slabs).chain(0..first.min(slabs)).flat_map(|slab| {
-            let mut word = self.slabs[slab].orphans.load(Ordering::Relaxed);
+        let below = Self::bit(from) - 1;
+        let orphans = |slab: usize, which: u32| {
+            let mut word = match self.slabs.get(slab) {
+                Some(slab) => slab.orphans.load(Ordering::Relaxed) & which,
+                None => 0,
+            };
             core::iter::from_fn(move || {
                 let bit = word.trailing_zeros() as usize;
                 (bit < HEAPS_PER_SLAB).then(|| {
@@ -241,6 +245,29 @@ impl Directory {
                     slab * HEAPS_PER_SLAB + bit
                 })
             })
+        };
+        let whole = (first + 1..slabs).chain(0..first.min(slabs));
+        orphans(first, !below)
+            .chain(whole.flat_map(move |slab| orphans(slab, u32::MAX)))
+            .chain(orphans(first, below))
+    }
+
+    /// Hold some heap on behalf of a thread that has none: the commons, else any orphan, else a new one. Waits for nobody.
+    pub(crate) fn borrow<P: Platform, T: Tuning>(
+        &self,
+        holder: usize,
+        memory: &Memory<P, T>,
+    ) -> Option<Held<'_>> {
+        let orphan = self
+            .claim(COMMONS, holder)
+            .or_else(|| self.claim_for_thread());
+        if orphan.is_some() {
+            return orphan;
+        }
+        let heap = self.create(memory)?;
+        Some(Held {
+            directory: self,
+            heap,
         })
     }
 }

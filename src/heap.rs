@@ -38,6 +38,8 @@ pub(crate) struct Heap {
     pub(crate) frozen: Cell<u32>,
     /// Refills until the next housekeeping is due.
     ticks: Cell<u32>,
+    /// The number of the orphan that was looked at last.
+    pub(crate) cursor: Cell<u32>,
     /// Refills that were counted while the heap was a newcomer.
     refills: Cell<u32>,
     /// How deep in slow paths the owner is.

@@ -212,12 +212,11 @@ impl<I: Instance> Process<I> {
         let offers = |orphan: &Heap| {
             orphan.offers.load(Ordering::Relaxed) & class.bit() != 0 || !orphan.inbox.is_empty()
         };
-        let mut looked_at = 0;
-        for number in self.heaps.orphan_numbers(heap.number.get() as usize) {
-            looked_at += 1;
-            if looked_at > I::Tuning::ORPHANS_LOOKED_AT {
-                break;
-            }
+        // Each time from where it ended the last time, so that every orphan is looked at in the end.
+        let from = heap.cursor.get() as usize;
+        let numbers = self.heaps.orphan_numbers(from);
+        for number in numbers.take(I::Tuning::ORPHANS_LOOKED_AT) {
+            heap.cursor.set(number as u32);
             if !self.heaps.heap(number).is_some_and(offers) {
                 continue;
             }
@@ -311,29 +310,23 @@ impl<I: Instance> Process<I> {
         }
     }
 
-    /// Borrow the commons for one operation of a thread that has no heap.
-    pub(crate) fn with_commons<R>(&self, operation: impl FnOnce(&Heap) -> R) -> Option<R> {
-        if self.heaps.heap(COMMONS).is_none() {
-            self.heaps.create(&self.memory)?;
+    /// Borrow a heap for one operation of a thread that has none. Waits for nobody: the holder may never run again before
+    /// this thread sleeps (real-time priorities).
+    pub(crate) fn with_borrowed<R>(&self, operation: impl FnOnce(&Heap) -> R) -> Option<R> {
+        let held = self.heaps.borrow(self.holder(), &self.memory)?;
+        let heap = held.heap;
+        let result = operation(heap);
+        if self.leave(held) {
+            self.tend(heap);
         }
-        loop {
-            if let Some(commons) = self.heaps.claim(COMMONS, self.holder()) {
-                let result = operation(commons.heap);
-                if self.leave(commons) {
-                    self.tend_commons();
-                }
-                return Some(result);
-            }
-            self.memory.kernel.yield_now();
-        }
+        Some(result)
     }
 
     /// Before `fork`: what has arrived for the forking thread would be lost to the child.
     pub(crate) fn before_fork(&self, heap: Option<&Heap>) {
         // A thread that forks in a signal handler may have been interrupted in a slow path.
         if let Some(heap) = heap.filter(|heap| heap.busy.get() == 0) {
-            let _busy = Busy::new(heap);
-            self.collect(heap);
+            heap.inbox.set_aside();
         }
     }
 

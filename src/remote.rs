@@ -97,6 +97,8 @@ impl Batch {
 pub(crate) struct Inbox {
     /// The address of the first block of the newest batch, or 0.
     newest: AtomicUsize,
+    /// The same, of batches that have been taken out and not yet home. Written by the owner only.
+    aside: AtomicUsize,
 }
 
 impl Inbox {
@@ -124,27 +126,57 @@ impl Inbox {
     /// Whether nothing has arrived. A hint, unless a fence orders it.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.newest.load(Ordering::Relaxed) == 0
+        self.newest.load(Ordering::Relaxed) == 0 && self.aside.load(Ordering::Relaxed) == 0
+    }
+
+    /// Take what has arrived out, and touch nothing but what has arrived: a fork in a signal handler may have interrupted
+    /// the owner anywhere in a hit path, where pages must not change, and what is still here then is lost to the child.
+    ///
+    /// Pre: the owner is not in [`take_all`](Self::take_all).
+    pub(crate) fn set_aside(&self) {
+        let mut aside = self.aside.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release in `push`.
+        // SAFETY: the stack held addresses of first blocks of sealed batches, now in our hands.
+        for batch in unsafe { batches(self.newest.swap(0, Ordering::Acquire)) } {
+            batch.seal(aside);
+            aside = batch.first.address();
+        }
+        self.aside.store(aside, Ordering::Relaxed);
     }
 
     /// Take everything that has arrived. Only the owner, or the holder of an orphan.
     pub(crate) fn take_all(&self) -> impl Iterator<Item = Batch> {
         // Acquire: pairs with the Release in `push`. Nothing of ours is published, so no Release.
-        let mut link: Link = self.newest.swap(0, Ordering::Acquire);
-        core::iter::from_fn(move || {
-            // SAFETY: the stack holds addresses of first blocks of sealed batches, now in our hands.
-            let first = unsafe { Block::from_link(link) }?;
-            // SAFETY: as above.
-            let (batch, next) = unsafe { Batch::unseal(first) };
-            link = next;
-            Some(batch)
-        })
+        let newest: Link = self.newest.swap(0, Ordering::Acquire);
+        let aside: Link = self.aside.load(Ordering::Relaxed);
+        self.aside.store(0, Ordering::Relaxed);
+        // SAFETY: the stack held addresses of first blocks of sealed batches, now in our hands.
+        let newest = unsafe { batches(newest) };
+        // SAFETY: as above.
+        newest.chain(unsafe { batches(aside) })
     }
 
     /// Forget what has arrived: after a fork the blocks may be older than the link to them.
     pub(crate) fn discard(&self) {
         self.newest.store(0, Ordering::Relaxed);
     }
+}
+
+/// The batches of a stack, newest first.
+///
+/// # Safety
+///
+/// `link` is 0 or the address of the first block of a sealed batch, which leads to others, all in the caller's hands.
+unsafe fn batches(link: Link) -> impl Iterator<Item = Batch> {
+    let mut link = link;
+    core::iter::from_fn(move || {
+        // SAFETY: the caller's promise.
+        let first = unsafe { Block::from_link(link) }?;
+        // SAFETY: as above.
+        let (batch, next) = unsafe { Batch::unseal(first) };
+        link = next;
+        Some(batch)
+    })
 }
 
 /// A batch in the making.
