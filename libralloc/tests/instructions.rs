@@ -1,0 +1,218 @@
+// packages: gcc libc6-dev
+//! How many instructions the hit paths of the built library execute, counted by single-stepping a program that has
+//! the library preloaded. The bounds are those of the design; they do not depend on how busy the machine is.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// `malloc` under preload: 12 instructions, `ret` included.
+const MALLOC: usize = 12;
+/// `free` of a block of the thread's own: at most 19.
+const FREE: usize = 19;
+/// An instruction with this first byte is locked.
+const LOCK: u8 = 0xF0;
+
+/// Samples are taken: the fewest instructions are those of a hit.
+const PROGRAM: &str = r#"
+#include <stdlib.h>
+#define MARK __asm__ volatile("int3" ::: "memory")
+int main(void) {
+    /* Kept, so that its page never becomes empty. */
+    void *volatile kept = malloc(32);
+    /* The first calls go through the linker. */
+    void *volatile p = malloc(32);
+    free(p);
+    for (int i = 0; i < 8; i++) {
+        MARK;
+        p = malloc(32);
+        MARK;
+        free(p);
+        MARK;
+    }
+    return kept == NULL;
+}
+"#;
+
+/// What was executed inside the library between two marks.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    instructions: usize,
+    locked: usize,
+}
+
+fn library() -> PathBuf {
+    let exe = std::env::current_exe().expect("the test has a path");
+    let target = exe
+        .ancestors()
+        .nth(3)
+        .expect("target/debug/deps/test")
+        .to_owned();
+    let library = target.join("release/libralloc.so");
+    assert!(
+        library.exists(),
+        "build it first: cargo build --release -p libralloc --lib"
+    );
+    library
+}
+
+fn program(directory: &Path) -> PathBuf {
+    let source = directory.join("hit_paths.c");
+    let program = directory.join("hit_paths");
+    fs::write(&source, PROGRAM).expect("a file in the temporary directory");
+    let status = Command::new("cc")
+        .args(["-O1", "-Wl,-z,now", "-o"])
+        .args([&program, &source])
+        .status();
+    assert!(status.expect("a C compiler").success());
+    program
+}
+
+/// Wait for the next stop. False if the process has ended.
+fn stopped(pid: i32) -> bool {
+    let mut status = 0;
+    // SAFETY: waits for our own child.
+    let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+    assert_eq!(waited, pid);
+    if libc::WIFEXITED(status) {
+        assert_eq!(libc::WEXITSTATUS(status), 0, "the program ended well");
+        return false;
+    }
+    assert_eq!(
+        libc::WSTOPSIG(status),
+        libc::SIGTRAP,
+        "nothing but our marks stops it"
+    );
+    true
+}
+
+fn ask(request: libc::c_uint, pid: i32, data: *mut libc::c_void) -> i64 {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the child is stopped, and `data` is what the request wants.
+    unsafe { libc::ptrace(request, pid, nothing, data) }
+}
+
+fn instruction_pointer(pid: i32) -> u64 {
+    let mut registers = std::mem::MaybeUninit::<libc::user_regs_struct>::zeroed();
+    assert_eq!(
+        ask(libc::PTRACE_GETREGS, pid, registers.as_mut_ptr().cast()),
+        0
+    );
+    // SAFETY: the kernel has filled it; zero would do as well.
+    unsafe { registers.assume_init() }.rip
+}
+
+fn byte_at(pid: i32, address: u64) -> u8 {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    let address = std::ptr::without_provenance_mut::<libc::c_void>(address as usize);
+    // SAFETY: reads a word of the child, where it is about to execute.
+    let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, pid, address, nothing) };
+    word.to_le_bytes()[0]
+}
+
+/// The addresses at which the library's code is mapped.
+fn code_of(pid: i32, library: &Path) -> std::ops::Range<u64> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the child's map");
+    let name = library
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name");
+    let line = maps
+        .lines()
+        .find(|line| line.contains("r-xp") && line.ends_with(name));
+    let range = line
+        .expect("the library is preloaded")
+        .split(' ')
+        .next()
+        .unwrap_or_default();
+    let (start, end) = range.split_once('-').expect("a range");
+    let number = |text: &str| u64::from_str_radix(text, 16).expect("a hexadecimal number");
+    number(start)..number(end)
+}
+
+/// From one mark to the next.
+fn step_to_mark(pid: i32, code: &std::ops::Range<u64>) -> Sample {
+    const MARK: u8 = 0xCC;
+    let mut sample = Sample {
+        instructions: 0,
+        locked: 0,
+    };
+    loop {
+        let at = instruction_pointer(pid);
+        let byte = byte_at(pid, at);
+        if byte == MARK {
+            return sample;
+        }
+        if code.contains(&at) {
+            sample.instructions += 1;
+            sample.locked += usize::from(byte == LOCK);
+        }
+        assert_eq!(ask(libc::PTRACE_SINGLESTEP, pid, std::ptr::null_mut()), 0);
+        assert!(stopped(pid), "the program goes on to the next mark");
+    }
+}
+
+/// Samples of `malloc` and of `free`, in turn.
+fn samples() -> Vec<[Sample; 2]> {
+    let directory =
+        std::env::temp_dir().join(format!("ralloc-instructions-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a temporary directory");
+    let library = library();
+    let mut command = Command::new(program(&directory));
+    command.env("LD_PRELOAD", &library).stdin(Stdio::null());
+    let trace_me = || {
+        ask(libc::PTRACE_TRACEME, 0, std::ptr::null_mut());
+        Ok(())
+    };
+    // SAFETY: one system call, between fork and exec.
+    unsafe { command.pre_exec(trace_me) };
+    #[expect(clippy::zombie_processes, reason = "`stopped` waits for it by hand")]
+    let pid = command.spawn().expect("the program starts").id() as i32;
+    assert!(stopped(pid), "stops at exec");
+    let mut samples = Vec::new();
+    let go = |request| assert_eq!(ask(request, pid, std::ptr::null_mut()), 0);
+    loop {
+        // Runs through the mark that opens a pair; the trap leaves the instruction pointer behind it.
+        go(libc::PTRACE_CONT);
+        if !stopped(pid) {
+            break;
+        }
+        let code = code_of(pid, &library);
+        let malloc = step_to_mark(pid, &code);
+        go(libc::PTRACE_CONT);
+        assert!(stopped(pid), "stops at the mark in the middle");
+        let free = step_to_mark(pid, &code);
+        go(libc::PTRACE_CONT);
+        assert!(stopped(pid), "stops at the mark at the end");
+        samples.push([malloc, free]);
+    }
+    fs::remove_dir_all(&directory).expect("nobody else has the directory");
+    samples
+}
+
+#[test]
+fn hit_paths_stay_short() {
+    let samples = samples();
+    assert_eq!(samples.len(), 8);
+    let fewest = |verb: usize| {
+        let of_verb = samples.iter().map(|pair| pair[verb]);
+        of_verb
+            .min_by_key(|sample| sample.instructions)
+            .expect("eight samples")
+    };
+    let (malloc, free) = (fewest(0), fewest(1));
+    println!(
+        "malloc {} instructions, free {}",
+        malloc.instructions, free.instructions
+    );
+    assert!(
+        (1..=MALLOC).contains(&malloc.instructions),
+        "malloc: {malloc:?}"
+    );
+    assert!((1..=FREE).contains(&free.instructions), "free: {free:?}");
+    assert_eq!(malloc.locked + free.locked, 0, "no locked instruction");
+}
