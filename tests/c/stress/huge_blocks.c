@@ -57,7 +57,11 @@ static void *work(void *number) {
         slot[k].tag = tag;
         paint(slot[k].block, n, tag);
     }
-    for (size_t k = 0; k < SLOTS; k++) free(slot[k].block);
+    for (size_t k = 0; k < SLOTS; k++) {
+        // The others are still at it, and may get these addresses at once.
+        if (slot[k].block) DISCLAIM(slot[k].block, slot[k].size);
+        free(slot[k].block);
+    }
     return NULL;
 }
 

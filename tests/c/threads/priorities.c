@@ -1,3 +1,4 @@
+// alone: yes
 // timeout: 60
 // A thread of real-time priority and an ordinary one, on one processor, both in every part of the
 // allocator. If the first ever waits for the second by turning in circles, even politely (sched_yield),
