@@ -223,8 +223,11 @@ fn aligned_mappings_are_neighbours() {
             assert_eq!(pair[0].addr().get().abs_diff(pair[1].addr().get()), 4 * MIB);
         }
         let calls = kernel.calls();
-        map(&kernel, 4 * MIB, 4 * MIB);
+        let last = map(&kernel, 4 * MIB, 4 * MIB);
         assert_eq!(kernel.calls(), calls + 1, "{rules:?}");
+        // SAFETY: ours, and used by nobody.
+        unsafe { unmap(&kernel, last, 4 * MIB) };
+        assert_eq!(map(&kernel, 4 * MIB, 4 * MIB), last);
     }
 }
 

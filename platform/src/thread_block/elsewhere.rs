@@ -218,4 +218,11 @@ mod tests {
         // The kernel forgets a thread a little after it has been joined.
         assert!((1..50).contains(&pages()), "{}", pages());
     }
+
+    #[test]
+    fn a_page_is_not_taken_from_a_thread_that_lives() {
+        let first_thread = rustix::process::getpid().as_raw_nonzero().get();
+        let gone = std::thread::spawn(move || is_gone(first_thread)).join();
+        assert!(!gone.expect("it fares well"));
+    }
 }
