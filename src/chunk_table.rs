@@ -163,12 +163,13 @@ impl ChunkTable {
     }
 
     /// Claim `slices` slices in one chunk, beginning at a multiple of `stride` slices; slice 0 only for pages of small
-    /// blocks. Maps more memory if there is none.
+    /// blocks. Maps more memory if there is none, with large pages or without.
     pub(crate) fn claim(
         &self,
         slices: usize,
         stride: usize,
         small: bool,
+        large_pages: bool,
         kernel: &impl Platform,
     ) -> Option<Run> {
         let starts = starts(stride, small);
@@ -181,7 +182,7 @@ impl ChunkTable {
                     return Some(run);
                 }
             }
-            if !self.grow(kernel) {
+            if !self.grow(large_pages, kernel) {
                 return None;
             }
         }
@@ -237,8 +238,8 @@ impl ChunkTable {
     }
 
     /// Make more slices claimable: extend a chunk that is not whole, else map one.
-    fn grow(&self, kernel: &impl Platform) -> bool {
-        self.extend_first(kernel) || self.add(kernel)
+    fn grow(&self, large_pages: bool, kernel: &impl Platform) -> bool {
+        self.extend_first(kernel) || self.add(large_pages, kernel)
     }
 
     /// Double what is mapped of the first chunk, where it stands. One thread at a time: the kernel is told the end of a
@@ -286,7 +287,7 @@ impl ChunkTable {
     }
 
     /// Map a chunk: the first one in part, later ones whole.
-    fn add(&self, kernel: &impl Platform) -> bool {
+    fn add(&self, large_pages: bool, kernel: &impl Platform) -> bool {
         let Some(index) = self.vacant_entry(kernel) else {
             return false;
         };
@@ -301,6 +302,10 @@ impl ChunkTable {
             self.vacant.fetch_add(1, Ordering::Relaxed);
             return false;
         };
+        if large_pages && slices == SLICES {
+            // SAFETY: mapped by the line above.
+            unsafe { kernel.expect_use(base, CHUNK) };
+        }
         // SAFETY: the memory is fresh and ours, and a slice is larger than the header.
         unsafe { Chunk::create(base, index) };
         self.publish(index, base, slices);

@@ -61,6 +61,9 @@ pub(crate) const HEAP_SIZE: usize = 2 * KIB;
 #[cfg(target_pointer_width = "32")]
 pub(crate) const HEAP_SIZE: usize = KIB;
 
+/// A large page, as most processors have them.
+pub(crate) const LARGE_PAGE: usize = 2 * MIB;
+
 /// Heap records in a slab, which is one slice.
 pub(crate) const HEAPS_PER_SLAB: usize = SLICE / HEAP_SIZE;
 
@@ -123,6 +126,9 @@ pub trait Tuning: 'static {
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.
     const DONATE_ABOVE: usize = 4;
+    /// Live memory from which on fresh chunks and huge blocks are backed by large pages where the kernel has them: a heap
+    /// of this size touches what it maps, and the faults saved are worth more than the pages that stay untouched.
+    const LARGE_PAGES_ABOVE: usize = 32 * MIB;
     /// Heaps from which on a process is a crowd: a thread that comes then shares pages with others at first, because a page
     /// of its own for every class it touches is too much for a thread that may want little.
     const CROWD: u32 = 16;

@@ -7,7 +7,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk_entry::Run,
     chunk_table::ChunkTable,
-    config::{KIB, SLICE, Tuning},
+    config::{KIB, LARGE_PAGE, SLICE, Tuning},
     huge::{Huge, discard, span_size},
     huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering},
@@ -71,7 +71,10 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Claim a run of slices, as [`ChunkTable::claim`].
     pub(crate) fn claim(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
-        let run = self.chunks.claim(slices, stride, small, &self.kernel)?;
+        let large = self.live() > T::LARGE_PAGES_ABOVE;
+        let run = self
+            .chunks
+            .claim(slices, stride, small, large, &self.kernel)?;
         self.churn_up(slices * SLICE);
         Some(run)
     }
@@ -94,13 +97,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let size = span_size(asked)?;
         let (span, zeroed) = match self.huge.cache.take(size, align) {
             Some(span) => (self.cut(span, size), false),
-            None => (
-                Span {
-                    base: self.kernel.map(size, align)?,
-                    size,
-                },
-                true,
-            ),
+            None => (self.map_huge(size, align, asked)?, true),
         };
         if !self.huge.insert(&span, asked, &self.kernel) {
             discard(&span, &self.kernel);
@@ -108,6 +105,17 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
         self.churn_up(size);
         Some((span.base, zeroed))
+    }
+
+    /// A fresh span, backed by large pages as far as the program has asked for it.
+    fn map_huge(&self, size: usize, align: usize, asked: usize) -> Option<Span> {
+        let base = self.kernel.map(size, align)?;
+        let whole = asked / LARGE_PAGE * LARGE_PAGE;
+        if whole != 0 && self.live() + asked > T::LARGE_PAGES_ABOVE {
+            // SAFETY: mapped by the line above.
+            unsafe { self.kernel.expect_use(base, whole) };
+        }
+        Some(Span { base, size })
     }
 
     /// The first `size` bytes of a span; the rest waits for reuse, or goes back.
@@ -223,10 +231,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.chunks.totals().dirty + cached
     }
 
+    /// Bytes that are in use.
+    fn live(&self) -> usize {
+        let (huge, _, _) = self.huge.totals();
+        self.chunks.totals().claimed + huge
+    }
+
     /// Bytes that may be free and resident.
     fn idle_allowed(&self) -> usize {
-        let (huge, _, _) = self.huge.totals();
-        let live = self.chunks.totals().claimed + huge;
+        let live = self.live();
         let churn = self.churn.load(Ordering::Relaxed);
         T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)
     }

@@ -91,6 +91,15 @@ pub unsafe trait Platform: Sync {
     /// The range lies within mappings of this instance, in whole OS pages, and nobody needs its contents.
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool;
 
+    /// Say that all of a range is about to be used, so that large pages may back it. Advice, nothing more.
+    ///
+    /// # Safety
+    ///
+    /// The range lies within mappings of this instance, in whole OS pages.
+    unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
+        let _ = (base, size);
+    }
+
     /// Move a mapping to a place aligned to `align`, and make it `new_size` bytes, by moving pages, not bytes.
     ///
     /// Pre: `new_size` is a non-zero multiple of the OS page; `align` as for [`map`](Platform::map).

@@ -90,6 +90,11 @@ unsafe impl Platform for Linux {
         unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) }.is_ok()
     }
 
+    unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
+        // SAFETY: advice that changes no contents, by the caller's promise about memory of ours.
+        let _ = unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxHugepage) };
+    }
+
     unsafe fn relocate(
         &self,
         old: NonNull<u8>,
