@@ -62,7 +62,7 @@ pub(crate) const HEAP_SIZE: usize = 2 * KIB;
 pub(crate) const HEAP_SIZE: usize = KIB;
 
 /// A large page, as most processors have them.
-pub(crate) const LARGE_PAGE: usize = 2 * MIB;
+pub(crate) const LARGE_PAGE: usize = if CHUNK < 4 * MIB { CHUNK / 2 } else { 2 * MIB };
 
 /// Heap records in a slab, which is one slice.
 pub(crate) const HEAPS_PER_SLAB: usize = SLICE / HEAP_SIZE;

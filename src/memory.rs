@@ -22,6 +22,9 @@ pub(crate) struct Memory<P, T> {
     pub(crate) epoch: AtomicU32,
     /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
     churn: AtomicUsize,
+    /// Idle bytes above which the next purge is due: those that the last one could not give back are not tried again at
+    /// once.
+    purge_above: AtomicUsize,
     /// Held (not 0) by the one thread that purges, or walks the chunks.
     purge_lock: AtomicUsize,
     /// Purges, slices purged and chunks given back.
@@ -54,6 +57,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
             churn: AtomicUsize::new(0),
+            purge_above: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
             purges: AtomicUsize::new(0),
             purged_slices: AtomicUsize::new(0),
@@ -84,9 +88,13 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.chunks.release(run, touched);
         self.churn_down(run.slices * SLICE);
         let allowed = self.idle_allowed();
-        if self.idle() > allowed {
-            // Half of what may stay: the next purge has as much work before it as this one.
-            self.purge(allowed / 2, 1);
+        // Relaxed: a purge too many or too few.
+        if self.idle() > allowed.max(self.purge_above.load(Ordering::Relaxed)) {
+            // Half of what may stay: the next purge has as much work before it as this one. Slices by themselves are worth
+            // breaking up large pages for only when they are much, as a share of what is live.
+            self.purge(allowed / 2, allowed.max(self.live() / 2), 1);
+            self.purge_above
+                .store(self.idle() + allowed / 2, Ordering::Relaxed);
         }
     }
 
@@ -244,12 +252,14 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)
     }
 
-    /// Give memory back until at most `target` bytes lie idle, unless another thread is at it.
-    pub(crate) fn purge(&self, target: usize, spare_chunks: usize) {
+    /// Give memory back, as [`ChunkTable::purge`], unless another thread is at it.
+    pub(crate) fn purge(&self, target: usize, pieces: usize, spare_chunks: usize) {
         let Some(_guard) = self.try_lock() else {
             return;
         };
-        let purged = self.chunks.purge(target, spare_chunks, &self.kernel);
+        let purged = self
+            .chunks
+            .purge(target, pieces, spare_chunks, &self.kernel);
         self.purges.fetch_add(1, Ordering::Relaxed);
         self.purged_slices
             .fetch_add(purged.slices, Ordering::Relaxed);

@@ -273,7 +273,7 @@ impl<I: Instance> Process<I> {
             }
         }
         self.memory.empty_cache();
-        self.memory.purge(0, 0);
+        self.memory.purge(0, 0, 0);
     }
 
     /// Bytes that a [`reclaim`](Self::reclaim) makes fewer of.

@@ -10,7 +10,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk_entry::Entry,
     chunk_table::ChunkTable,
-    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE, SLICES},
+    config::{CHUNK, FIRST_BLOCK_OFFSET, LARGE_PAGE, SLICE, SLICES},
     primitive::Ordering,
 };
 
@@ -27,32 +27,47 @@ pub(crate) struct Purged {
 }
 
 impl ChunkTable {
-    /// Give memory back until at most `target` bytes are free and dirty; of the chunks that are empty, keep `spare`.
+    /// Give memory back: chunks that are empty, but `spare` of them; then large pages that are free, until at most
+    /// `target` bytes are free and dirty; then single slices, until at most `pieces` bytes are.
     ///
     /// Pre: the caller holds the purge lock.
-    pub(crate) fn purge(&self, target: usize, spare: usize, kernel: &impl Platform) -> Purged {
+    pub(crate) fn purge(
+        &self,
+        target: usize,
+        pieces: usize,
+        spare: usize,
+        kernel: &impl Platform,
+    ) -> Purged {
         let mut purged = Purged::default();
         let mut spared = 0;
-        for index in (0..self.entries()).rev() {
+        // The first chunk stays: others may be extending it.
+        for index in (1..self.entries()).rev() {
             let entry = self.entry(index);
-            // The first chunk stays: others may be extending it.
-            if index != 0 && entry.is_empty() {
-                if spared >= spare && self.unmap(entry, kernel) {
+            if entry.is_empty() {
+                if spared < spare {
+                    spared += 1;
+                } else if self.unmap(entry, kernel) {
                     purged.chunks += 1;
-                    continue;
                 }
-                spared += 1;
             }
-            if self.totals().dirty > target {
-                purged.slices += self.purge_entry(index, entry, kernel);
+        }
+        // Whole large pages first: a large page that is broken up costs more than it gives.
+        for (slices, target) in [(LARGE_PAGE / SLICE, target), (1, pieces)] {
+            for index in (0..self.entries()).rev() {
+                if self.totals().dirty <= target {
+                    break;
+                }
+                purged.slices += self.purge_entry(index, slices, kernel);
             }
         }
         purged
     }
 
-    /// Give back the frames of the free slices of a chunk.
-    fn purge_entry(&self, index: usize, entry: &Entry, kernel: &impl Platform) -> usize {
-        let Some((base, claimed)) = entry.claim_dirty() else {
+    /// Give back the frames of the free slices of a chunk, in groups of `slices` that are all free and begin at a multiple
+    /// of their size.
+    fn purge_entry(&self, index: usize, slices: usize, kernel: &impl Platform) -> usize {
+        let entry = self.entry(index);
+        let Some((base, claimed)) = entry.claim_dirty(slices) else {
             return 0;
         };
         let mut left = claimed;
@@ -92,6 +107,16 @@ impl ChunkTable {
     }
 }
 
+/// The groups of `group` bits, each at a multiple of its size, of which all bits are set.
+fn whole_groups(bits: u64, group: usize) -> u64 {
+    let one = u64::MAX >> (SLICES - group);
+    (0..SLICES)
+        .step_by(group)
+        .map(|first| one << first)
+        .filter(|group| bits & group == *group)
+        .fold(0, |groups, group| groups | group)
+}
+
 /// Purge `slices` slices from `first` on, the header excepted.
 fn purge_slices(base: NonNull<u8>, first: usize, slices: usize, kernel: &impl Platform) -> bool {
     let from = if first == 0 {
@@ -113,12 +138,12 @@ impl Entry {
         self.free.load(Ordering::Relaxed) == WHOLE
     }
 
-    /// Claim all free slices that are dirty.
-    fn claim_dirty(&self) -> Option<(NonNull<u8>, u64)> {
+    /// Claim all free slices that are dirty and in a group of `group` slices that are all free.
+    fn claim_dirty(&self, group: usize) -> Option<(NonNull<u8>, u64)> {
         // Acquire: pairs with the Release in `Entry::release`, for the dirty bits.
         let mut free = self.free.load(Ordering::Acquire);
         loop {
-            let wanted = free & self.dirty.load(Ordering::Relaxed);
+            let wanted = whole_groups(free, group) & self.dirty.load(Ordering::Relaxed);
             if wanted == 0 {
                 return None;
             }
