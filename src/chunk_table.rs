@@ -44,7 +44,7 @@ pub(crate) struct ChunkTable {
     entries: AtomicUsize,
     /// Entries below `entries` that are vacant.
     pub(crate) vacant: AtomicUsize,
-    /// Not 0 while a thread extends the first chunk.
+    /// Not 0 while a thread extends the first chunk, and when that has failed for good.
     extending: AtomicUsize,
     /// Slices that are mapped.
     pub(crate) committed: AtomicUsize,
@@ -260,8 +260,10 @@ impl ChunkTable {
         // Relaxed: nobody else changes the word now, and the last who did released `extending`.
         let now = entry.committed.load(Ordering::Relaxed);
         let more = now != committed || self.extend_first_from(entry, committed, kernel);
+        // Something is in the way, and rarely goes: not tried again, each time would cost a system call.
+        let next = usize::from(!more);
         // Release: pairs with the Acquire above.
-        self.extending.store(0, Ordering::Release);
+        self.extending.store(next, Ordering::Release);
         more
     }
 

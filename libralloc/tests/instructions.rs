@@ -170,7 +170,7 @@ fn samples() -> Vec<[Sample; 2]> {
     };
     // SAFETY: one system call, between fork and exec.
     unsafe { command.pre_exec(trace_me) };
-    #[expect(clippy::zombie_processes, reason = "`stopped` waits for it by hand")]
+    // `stopped` waits for it by hand.
     let pid = command.spawn().expect("the program starts").id() as i32;
     assert!(stopped(pid), "stops at exec");
     let mut samples = Vec::new();
