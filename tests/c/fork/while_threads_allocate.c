@@ -6,7 +6,7 @@
 
 #define THREADS 4
 #define FORKS 10000
-#define SECONDS 9
+#define SECONDS 60
 
 static atomic_bool stop;
 
