@@ -5,7 +5,7 @@
 //! around a heap, and it is only ever tried.
 //!
 //! Heap 0 is the *commons*: an orphan from the beginning, never adopted whole. Donated pages belong to it, and threads
-//! that have no heap of their own borrow it.
+//! that have no heap of their own borrow it first.
 
 use core::ptr::NonNull;
 

@@ -34,7 +34,7 @@ enum Life {
     /// The exit hook will run. Between the hooks, the only state the hit path sees.
     Armed = 1,
     /// The exit hook has run; other hooks and the C library still free and may allocate. Every free is remote, every allocation
-    /// borrows the commons.
+    /// borrows a heap that has no thread.
     Gone = 2,
 }
 
@@ -167,7 +167,7 @@ fn leave<I: Instance>(heap: &'static Heap) {
             take_home::<I>(heap, block);
         }
     }
-    // From here on the thread has no heap: a signal handler that allocates borrows the commons.
+    // From here on the thread has no heap: a signal handler that allocates borrows one.
     set_life::<I>(Life::Gone);
     set_heap::<I>(0);
     process.exit(heap);
