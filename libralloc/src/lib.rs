@@ -206,9 +206,10 @@ pub unsafe extern "C" fn brk(address: *mut c_void) -> i32 {
 }
 
 /// The library has nobody to report to: it ends the process.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+fn give_up() -> ! {
     use ralloc_platform::Platform;
     System.write_stderr(b"ralloc: internal error\n");
     System.abort()
 }
+
+ralloc_platform::on_panic!(give_up);

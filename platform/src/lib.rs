@@ -229,6 +229,29 @@ macro_rules! on_load {
     };
 }
 
+/// Define the panic handler of a library without `std`, from the `fn() -> !` that ends the process.
+///
+/// Nothing where this crate is built for the simulated kernel: then `std` is there, with its own.
+#[cfg(not(feature = "sim"))]
+#[macro_export]
+macro_rules! on_panic {
+    ($function:path) => {
+        #[panic_handler]
+        fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+            $function()
+        }
+    };
+}
+
+/// Nothing: `std` is there, with a panic handler of its own.
+#[cfg(feature = "sim")]
+#[macro_export]
+macro_rules! on_panic {
+    ($function:path) => {
+        const _: fn() -> ! = $function;
+    };
+}
+
 /// Have a `fn()` called when the process exits, or the object that this code is linked into is unloaded.
 ///
 /// As [`on_load!`], for the other end.
