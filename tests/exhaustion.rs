@@ -51,7 +51,7 @@ impl Replay {
         let shift = self.draw.below(if size < 64 * KIB { 15 } else { 23 });
         let align = 1 << shift;
         let held = match kind {
-            0 | 1 => Held::new_zeroed(c_abi::calloc::<Case>(1, size), size, seed),
+            0 | 1 => Held::new_zeroed(c_abi::calloc::<Case>(1, size), size, 16, seed),
             2 => Held::new(c_abi::aligned_alloc::<Case>(align, size), size, align, seed),
             _ => Held::new(c_abi::malloc::<Case>(size), size, 16, seed),
         };

@@ -6,15 +6,13 @@
 
 mod common;
 
-use common::{Case, Held, KIB, Kernel, MIB, boundaries};
+use common::{KIB, Kernel, MIB, Op, Reference, boundaries};
 use proptest::{
     prelude::*,
     sample::select,
     test_runner::{RngAlgorithm, TestRng, TestRunner},
 };
-use ralloc::c_abi;
 use ralloc_platform::sim::Rules;
-use std::collections::BTreeMap;
 
 /// Traces for each kernel.
 const TRACES: u32 = 10;
@@ -24,24 +22,6 @@ const OPERATIONS: usize = 3000;
 const VERIFY_EVERY: usize = 300;
 /// Live bytes at which something is freed first.
 const LIVE_MAX: usize = 64 * MIB;
-
-/// One call. Blocks are picked from the live ones, by a number that is reduced to their count.
-#[derive(Clone, Debug)]
-enum Op {
-    Malloc(usize),
-    Calloc(usize, usize),
-    Realloc(usize, usize),
-    ReallocArray(usize, usize, usize),
-    AlignedAlloc(u32, usize),
-    Memalign(usize, usize),
-    PosixMemalign(u32, usize),
-    Valloc(usize),
-    Pvalloc(usize),
-    Free(usize),
-    Check(usize),
-    Nonsense,
-    Trim,
-}
 
 fn size() -> impl Strategy<Value = usize> {
     let near = |below: usize| {
@@ -71,150 +51,27 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(shift, size)| Op::PosixMemalign(shift, size)),
         1 => size().prop_map(Op::Valloc),
         1 => size().prop_map(Op::Pvalloc),
+        2 => (0..24_u32, size()).prop_map(|(shift, size)| Op::AlignedZeroed(shift, size)),
+        2 => (pick(), size()).prop_map(|(pick, size)| Op::ReallocAligned(pick, size)),
         22 => pick().prop_map(Op::Free),
         4 => pick().prop_map(Op::Check),
         1 => Just(Op::Nonsense),
         1 => Just(Op::Trim),
+        1 => (0..100_000_usize).prop_map(Op::Sbrk),
     ]
-}
-
-/// The reference: live blocks by address.
-#[derive(Default)]
-struct Reference {
-    live: BTreeMap<usize, Held>,
-    bytes: usize,
-    blocks_so_far: u64,
-}
-
-impl Reference {
-    fn seed(&mut self) -> u64 {
-        self.blocks_so_far += 1;
-        self.blocks_so_far
-    }
-
-    /// A block has come into being. It overlaps no other.
-    fn insert(&mut self, held: Option<Held>) {
-        let held = held.expect("there is memory enough");
-        let (start, end) = (held.address(), held.address() + held.usable());
-        let before = self.live.range(..end).next_back();
-        if let Some((_, other)) = before {
-            let other_end = other.address() + other.usable();
-            assert!(other_end <= start, "{held:?} overlaps {other:?}");
-        }
-        self.bytes += held.usable();
-        self.live.insert(start, held);
-    }
-
-    fn remove(&mut self, pick: usize) -> Option<Held> {
-        let index = pick.checked_rem(self.live.len())?;
-        // Near an address: the picks are spread over the address range, which is fast, and random enough.
-        let address = *self.live.keys().nth(index)?;
-        let held = self.live.remove(&address)?;
-        self.bytes -= held.usable();
-        Some(held)
-    }
-
-    fn resize(&mut self, pick: usize, count: Option<usize>, size: usize) {
-        let seed = self.seed();
-        match self.remove(pick) {
-            Some(held) => {
-                let resized = held.resize(count, size, seed);
-                if let Some(held) = resized.expect("there is memory enough") {
-                    self.insert(Some(held));
-                }
-            }
-            None => {
-                // SAFETY: null is allowed.
-                let block = unsafe { c_abi::realloc::<Case>(std::ptr::null_mut(), size) };
-                self.insert(Held::new(block, size, 16, seed));
-            }
-        }
-    }
-
-    fn apply(&mut self, op: &Op) {
-        while self.bytes > LIVE_MAX {
-            self.remove(self.blocks_so_far as usize)
-                .expect("live")
-                .free();
-        }
-        let seed = self.seed();
-        match *op {
-            Op::Malloc(size) => {
-                self.insert(Held::new(c_abi::malloc::<Case>(size), size, 16, seed));
-            }
-            Op::Calloc(count, size) => {
-                let block = c_abi::calloc::<Case>(count, size);
-                self.insert(Held::new_zeroed(block, count * size, seed));
-            }
-            Op::Realloc(pick, size) => self.resize(pick, None, size),
-            Op::ReallocArray(pick, count, size) => self.resize(pick, Some(count), size),
-            Op::AlignedAlloc(shift, size) => {
-                let block = c_abi::aligned_alloc::<Case>(1 << shift, size);
-                self.insert(Held::new(block, size, 1 << shift, seed));
-            }
-            Op::Memalign(align, size) => {
-                let block = c_abi::memalign::<Case>(align, size);
-                self.insert(Held::new(block, size, align.next_power_of_two(), seed));
-            }
-            Op::PosixMemalign(shift, size) => {
-                let block = c_abi::posix_memalign::<Case>(1 << shift, size).expect("memory enough");
-                self.insert(Held::new(block.as_ptr(), size, 1 << shift, seed));
-            }
-            Op::Valloc(size) => {
-                self.insert(Held::new(c_abi::valloc::<Case>(size), size, 4096, seed));
-            }
-            Op::Pvalloc(size) => {
-                let whole = size.max(1).next_multiple_of(4096);
-                self.insert(Held::new(c_abi::pvalloc::<Case>(size), whole, 4096, seed));
-            }
-            Op::Free(pick) => match self.remove(pick) {
-                Some(held) => held.free(),
-                // SAFETY: null is allowed.
-                None => unsafe { c_abi::free::<Case>(std::ptr::null_mut()) },
-            },
-            Op::Check(pick) => {
-                if let Some(index) = pick.checked_rem(self.live.len()) {
-                    self.live.values().nth(index).expect("in range").check();
-                }
-            }
-            Op::Nonsense => refuses_nonsense(),
-            Op::Trim => _ = c_abi::malloc_trim::<Case>(),
-        }
-    }
-}
-
-fn refuses_nonsense() {
-    let half = usize::MAX / 2;
-    assert!(c_abi::malloc::<Case>(usize::MAX).is_null());
-    assert!(c_abi::malloc::<Case>(half + 1).is_null());
-    assert!(c_abi::calloc::<Case>(half, 3).is_null());
-    assert!(c_abi::aligned_alloc::<Case>(48, 100).is_null());
-    assert!(c_abi::aligned_alloc::<Case>(0, 100).is_null());
-    assert!(c_abi::memalign::<Case>(half + 2, 100).is_null());
-    assert!(c_abi::posix_memalign::<Case>(4, 100).is_err());
-    assert!(c_abi::posix_memalign::<Case>(24, 100).is_err());
-    assert!(c_abi::pvalloc::<Case>(usize::MAX).is_null());
-    // SAFETY: null is allowed.
-    let usable = unsafe { c_abi::malloc_usable_size::<Case>(std::ptr::null_mut()) };
-    assert_eq!(usable, 0);
-    // SAFETY: null is allowed.
-    assert!(unsafe { c_abi::reallocarray::<Case>(std::ptr::null_mut(), half, 3) }.is_null());
 }
 
 /// Run a trace, and free what is left.
 fn replay(trace: &[Op]) {
-    let mut reference = Reference::default();
+    let mut reference = Reference::new(LIVE_MAX, 0);
     for (number, op) in trace.iter().enumerate() {
         reference.apply(op);
         if number % VERIFY_EVERY == VERIFY_EVERY - 1 {
             common::verify();
         }
     }
-    for held in reference.live.values() {
-        held.check();
-    }
-    let most = reference.live.into_values();
-    most.for_each(Held::free);
+    reference.check_all();
+    reference.free_all();
 }
 
 fn seed() -> [u8; 32] {

@@ -48,7 +48,7 @@ impl<'a> Subject<'a> {
     fn allocate_zeroed(&mut self, size: usize) -> Held {
         self.between();
         let seed = self.draw.word();
-        Held::new_zeroed(c_abi::calloc::<Case>(1, size), size, seed)
+        Held::new_zeroed(c_abi::calloc::<Case>(1, size), size, 16, seed)
             .expect("there is memory enough")
     }
 

@@ -1,7 +1,7 @@
 //! A live block, filled with a pattern to its last usable byte.
 
 use super::Case;
-use ralloc::c_abi;
+use ralloc::{alloc, c_abi};
 use std::{ptr::NonNull, slice};
 
 /// From here on a pattern is written to a part of the block only: its ends, and a word every [`STRIDE`] bytes.
@@ -34,8 +34,8 @@ impl Held {
     }
 
     /// As [`new`](Self::new), for a block that must read zero.
-    pub fn new_zeroed(block: *mut u8, size: usize, seed: u64) -> Option<Self> {
-        let held = Self::unfilled(block, size, 16, seed)?;
+    pub fn new_zeroed(block: *mut u8, size: usize, align: usize, seed: u64) -> Option<Self> {
+        let held = Self::unfilled(block, size, align, seed)?;
         // SAFETY: the block is live, and has that many bytes.
         let bytes = unsafe { slice::from_raw_parts(block, size) };
         let dirty = bytes.iter().position(|&byte| byte != 0);
@@ -111,13 +111,38 @@ impl Held {
             assert!(block.is_null(), "a block of no bytes is freed");
             return Ok(None);
         }
-        let Some(new) = Self::unfilled(block, total, 16, seed) else {
+        self.become_block(block, total, 16, seed).map(Some)
+    }
+
+    /// Resize by the verb of the Rust interface, which keeps the alignment; if there is no memory the block is as it was.
+    ///
+    /// # Errors
+    ///
+    /// There was no memory: the old block.
+    pub fn resize_aligned(self, size: usize, seed: u64) -> Result<Option<Self>, Self> {
+        self.check();
+        // SAFETY: the block is live, and at a multiple of its alignment.
+        let block =
+            unsafe { alloc::reallocate_aligned::<Case>(self.start, size.max(1), self.align) };
+        let align = self.align;
+        self.become_block(block, size.max(1), align, seed).map(Some)
+    }
+
+    /// What has become of this block when it was resized; it has its contents, and gets new ones.
+    fn become_block(
+        self,
+        block: *mut u8,
+        size: usize,
+        align: usize,
+        seed: u64,
+    ) -> Result<Self, Self> {
+        let Some(new) = Self::unfilled(block, size, align, seed) else {
             self.check();
             return Err(self);
         };
-        self.check_prefix(new.start, self.usable.min(total));
+        self.check_prefix(new.start, self.usable.min(size));
         new.fill();
-        Ok(Some(new))
+        Ok(new)
     }
 
     fn fill(&self) {

@@ -3,6 +3,7 @@
 //! - this file: [`Case`], the allocator under test, and what must hold at the end of a case.
 //! - `kernel`: the simulated kernels and the real one, behind one type.
 //! - `held`: a live block with a pattern in it.
+//! - `reference`: all public operations, against a map of live ranges.
 //! - `draw`: sizes worth asking for, and repeatable random numbers.
 
 #![allow(
@@ -15,10 +16,12 @@
 mod draw;
 mod held;
 mod kernel;
+mod reference;
 
 pub use draw::{Draw, boundaries};
 pub use held::Held;
 pub use kernel::Kernel;
+pub use reference::{Op, Reference};
 
 use ralloc::{Defaults, Instance, Process, stats::Stats};
 use ralloc_platform::sim::TestBlock;
