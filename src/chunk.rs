@@ -183,6 +183,22 @@ impl Chunk {
         self.set_owner(first, owner);
     }
 
+    /// Check the owner words of a page or run that begins at `first`: the later slices say that they are later ones, lead to
+    /// the first, and have its owner.
+    pub(crate) fn check_owners(&self, first: usize, slices: usize) {
+        let owner = self.owner(first);
+        assert!(
+            !owner.has(Owner::NOT_HEAD | Owner::UNOWNED),
+            "a page or run begins with its head"
+        );
+        for later in first + 1..first + slices {
+            let word = self.owner(later);
+            assert!(word.has(Owner::NOT_HEAD), "a later slice says so");
+            assert!(self.head_of(later, word) == first, "and finds its head");
+            assert!(word.heap_address() == owner.heap_address());
+        }
+    }
+
     /// Make `slices` slices from `first` on nobody's.
     pub(crate) fn disown(&self, first: usize, slices: usize) {
         for slice in first..first + slices {

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use crate::{
-    config::{SLICE, SLICES},
+    config::{CHUNK, SLICE, SLICES},
     primitive::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -129,6 +129,40 @@ impl Entry {
             slices,
             dirty,
         }
+    }
+
+    /// Check what holds for a run that somebody holds: its slices are mapped, and nobody can claim them.
+    pub(crate) fn check_held(&self, run: &Run) {
+        let (free, committed) = (
+            self.free.load(Ordering::Relaxed),
+            self.committed.load(Ordering::Relaxed),
+        );
+        assert!(
+            run.slices != 0 && run.first + run.slices <= SLICES,
+            "a run lies in its chunk"
+        );
+        assert!(free & run.mask() == 0, "a claimed slice is not free");
+        assert!(
+            committed & run.mask() == run.mask(),
+            "a claimed slice is mapped"
+        );
+        assert!(self.base.load(Ordering::Relaxed) == run.base.as_ptr().addr());
+    }
+
+    /// Check the equation. Nobody claims or purges meanwhile.
+    pub(crate) fn check(&self) {
+        let base = self.base.load(Ordering::Relaxed);
+        let free = self.free.load(Ordering::Relaxed);
+        let committed = self.committed.load(Ordering::Relaxed);
+        assert!(free & !committed == 0, "a free slice is mapped");
+        assert!(
+            (base == 0) == (committed == 0),
+            "an entry without a chunk is vacant"
+        );
+        assert!(
+            base.is_multiple_of(CHUNK) && committed & (committed.wrapping_add(1)) == 0,
+            "a chunk is mapped from its start on"
+        );
     }
 
     /// Give the slices of `run` back, of which the first `touched` may have been written to. Returns how many of them

@@ -413,6 +413,36 @@ impl ChunkTable {
         })
     }
 
+    /// Check the equation of every entry, that the totals are the sums over the entries, and that whoever looks for room
+    /// is led to it.
+    ///
+    /// Pre: no other thread is about.
+    pub(crate) fn check(&self) {
+        let (mut claimed, mut dirty, mut committed, mut vacant) = (0, 0, 0, 0);
+        for index in 0..self.entries() {
+            let entry = self.entry(index);
+            entry.check();
+            let free = entry.free.load(Ordering::Relaxed);
+            let mapped = entry.committed.load(Ordering::Relaxed);
+            claimed += (mapped & !free).count_ones() as usize;
+            dirty += (free & entry.dirty.load(Ordering::Relaxed)).count_ones() as usize;
+            committed += mapped.count_ones() as usize;
+            vacant += usize::from(mapped == 0);
+            let open = self
+                .segment(index / SLICES)
+                .map_or(0, |segment| segment.open.load(Ordering::Relaxed));
+            assert!(
+                free == 0 || open >> (index % SLICES) & 1 == 1,
+                "a chunk with room is known to have some"
+            );
+        }
+        let is = |total: &AtomicUsize, sum: usize| total.load(Ordering::Relaxed) == sum;
+        assert!(is(&self.claimed, claimed), "claimed slices are counted");
+        assert!(is(&self.dirty, dirty), "dirty slices are counted");
+        assert!(is(&self.committed, committed), "mapped slices are counted");
+        assert!(is(&self.vacant, vacant), "vacant entries are counted");
+    }
+
     /// Bytes that are mapped, claimed, at most ever claimed, and free but dirty.
     pub(crate) fn totals(&self) -> Totals {
         let bytes = |slices: &AtomicUsize| slices.load(Ordering::Relaxed) * SLICE;

@@ -193,6 +193,7 @@ impl Directory {
             return None;
         }
         let heap = self.heap(number)?;
+        debug_assert!(heap.number.get() as usize == number);
         heap.holder.store(holder, Ordering::Relaxed);
         Some(Held {
             directory: self,
@@ -208,6 +209,31 @@ impl Directory {
         // Release: pairs with the Acquire in `claim`.
         let slab = &self.slabs[number / HEAPS_PER_SLAB];
         slab.orphans.fetch_or(Self::bit(number), Ordering::Release);
+    }
+
+    /// Check the equation: a heap has the number of its place, and an orphan that nobody holds has no holder.
+    ///
+    /// Pre: no other thread is about.
+    pub(crate) fn check(&self) {
+        for (number, heap) in self.heaps().enumerate() {
+            assert!(
+                heap.number.get() as usize == number,
+                "a heap knows its number"
+            );
+            assert!(
+                !self.is_orphan(heap) || heap.holder.load(Ordering::Relaxed) == 0,
+                "an orphan that can be had has no holder"
+            );
+        }
+        for (index, slab) in self.slabs.iter().enumerate() {
+            let heaps = self.count().saturating_sub(index * HEAPS_PER_SLAB);
+            let beyond =
+                u64::from(slab.orphans.load(Ordering::Relaxed)) >> heaps.min(HEAPS_PER_SLAB);
+            assert!(
+                beyond == 0 || heaps == 0 && index == 0,
+                "an orphan is a heap"
+            );
+        }
     }
 
     /// Note that the heap was left by its thread just now.

@@ -284,6 +284,9 @@ impl Heap {
     /// A page has no used block any more: keep it if it is the last of its class, else give it back.
     pub(crate) fn retire<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
         page.reset();
+        if cfg!(debug_assertions) {
+            self.check_near(page.class());
+        }
         if self.queue(page.class()).is_single() {
             self.idle.set(self.idle.get() | page.class().bit());
         } else {
@@ -315,6 +318,9 @@ impl Heap {
                 continue;
             }
             let owner = self.thaw(page, owner, memory.epoch());
+            if cfg!(debug_assertions) {
+                batch.check(page);
+            }
             let empty = page.push_all(batch.first, batch.last, batch.count);
             self.came_home(page, owner, empty, memory);
         }
@@ -430,16 +436,34 @@ impl Heap {
         let chunk = unsafe { Chunk::of(page.chunk()) };
         chunk.set_owners(page.slice(), page.slices(), Owner::heap(to.address(), 0));
         to.queue(class).push_last(page);
+        if cfg!(debug_assertions) {
+            page.check();
+            self.check_near(class);
+            to.check_near(class);
+        }
+    }
+
+    /// Check what a slow path has just touched: the ends of the queue of `class`, and its first page.
+    pub(crate) fn check_near(&self, class: SizeClass) {
+        let queue = self.queue(class);
+        assert!(queue.first.get().is_null() == queue.last.get().is_null());
+        if let Some(page) = queue.first() {
+            page.check_near();
+            assert!(page.class() == class && page.prev.get().is_null());
+            assert!(page_of(page.start()).1.word() == self.address());
+        }
     }
 
     /// Walk all queues and check their pages. Returns how many there are.
     pub(crate) fn check(&self) -> usize {
         let mut pages = 0;
-        for queue in &self.queues {
+        for (index, queue) in self.queues.iter().enumerate() {
+            let class = SizeClass::from_index(index);
             let mut prev: *const Page = core::ptr::null();
             for page in queue.pages() {
                 page.check();
                 assert!(core::ptr::eq(page.prev.get(), prev));
+                assert!(page.class() == class, "a page is in the queue of its class");
                 let (_, owner) = page_of(page.start());
                 assert!(
                     owner.word() == self.address(),

@@ -77,6 +77,13 @@ impl Entry {
         self.extent.load(Ordering::Relaxed) & !(CHUNK - 1)
     }
 
+    /// Check the equation of an entry in use: a multiple of the chunk size, at a multiple of it, the last chunk in part.
+    fn check(&self) {
+        let base = self.base.load(Ordering::Relaxed);
+        assert!(base.is_multiple_of(CHUNK), "a huge block is aligned");
+        assert!(self.size() != 0 && self.usable() <= self.size());
+    }
+
     fn usable(&self) -> usize {
         self.size() - (self.extent.load(Ordering::Relaxed) % CHUNK) * EXTENSION
     }
@@ -118,6 +125,9 @@ impl Huge {
             let mut window = Self::window(segment, span.base).iter();
             if let Some(entry) = window.find(|entry| entry.reserve(span.start())) {
                 entry.set_extent(span.size, asked);
+                if cfg!(debug_assertions) {
+                    entry.check();
+                }
                 self.count_live(span.size);
                 return true;
             }
@@ -156,6 +166,9 @@ impl Huge {
         if let Some(entry) = self.entry_of(base) {
             let old = entry.size();
             entry.set_extent(size, asked);
+            if cfg!(debug_assertions) {
+                entry.check();
+            }
             if size >= old {
                 self.count_live(size - old);
             } else {
@@ -245,6 +258,49 @@ impl Huge {
         // Relaxed: whoever asks holds the block, and was given it after the entry was written.
         let mut entries = windows.flatten().chain(&self.spill);
         entries.find(|entry| entry.base.load(Ordering::Relaxed) == address)
+    }
+
+    /// Check the equation: `live` is the sum over the entries; no block has two entries, lies in another, or waits for
+    /// reuse.
+    ///
+    /// Pre: no other thread is about.
+    pub(crate) fn check(&self) {
+        let mut live = 0;
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        for entry in segments.flatten().chain(&self.spill) {
+            let base = entry.base.load(Ordering::Relaxed);
+            let base = NonNull::new(core::ptr::with_exposed_provenance_mut(base));
+            if let Some(base) = base {
+                entry.check();
+                let size = entry.size();
+                assert!(
+                    self.entry_of(base)
+                        .is_some_and(|found| core::ptr::eq(found, entry)),
+                    "a block has one entry"
+                );
+                self.check_vacant(&Span { base, size }, CHUNK);
+                live += size;
+            }
+        }
+        assert!(
+            self.live.load(Ordering::Relaxed) == live,
+            "huge blocks are counted"
+        );
+        for span in self.cache.check() {
+            self.check_vacant(&span, 0);
+        }
+    }
+
+    /// No block begins in a span from the offset `from` on.
+    fn check_vacant(&self, span: &Span, from: usize) {
+        for offset in (from..span.size).step_by(CHUNK) {
+            // SAFETY: the offset lies in the span.
+            let inside = unsafe { span.base.add(offset) };
+            assert!(
+                self.entry_of(inside).is_none(),
+                "huge blocks do not overlap"
+            );
+        }
     }
 
     fn count_live(&self, bytes: usize) {

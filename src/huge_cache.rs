@@ -71,6 +71,8 @@ struct Slot {
 }
 
 /// The waiting blocks.
+///
+/// Equation: `bytes` is the sum over the slots.
 pub(crate) struct Cache {
     slots: [Slot; SLOTS],
     arrivals: AtomicUsize,
@@ -145,6 +147,8 @@ impl Cache {
     /// Let a block wait, joined with its neighbours. `Err` gives it back, with what was joined, if there is no slot.
     pub(crate) fn put(&self, span: Span) -> Result<(), Span> {
         let number = self.arrivals.fetch_add(1, Ordering::Relaxed);
+        debug_assert!(span.size != 0 && span.size.is_multiple_of(CHUNK));
+        debug_assert!(span.start().is_multiple_of(CHUNK));
         let span = self.join(span);
         let Some(word) = span.pack() else {
             return Err(span);
@@ -183,6 +187,26 @@ impl Cache {
             }
         }
         span
+    }
+
+    /// Check the equation: `bytes` is the sum over the slots, and no two blocks overlap. Returns the blocks.
+    ///
+    /// Pre: no other thread is about.
+    pub(crate) fn check(&self) -> impl Iterator<Item = Span> {
+        let sum: usize = self.waiting().map(|(_, span)| span.size).sum();
+        assert!(self.bytes() == sum, "waiting bytes are counted");
+        for (slot, span) in self.waiting() {
+            let others = self
+                .waiting()
+                .filter(|(other, _)| !core::ptr::eq(*other, slot));
+            for (_, other) in others {
+                assert!(
+                    span.end() <= other.start() || other.end() <= span.start(),
+                    "waiting blocks do not overlap"
+                );
+            }
+        }
+        self.waiting().map(|(_, span)| span)
     }
 
     /// Take the block that has waited longest.

@@ -122,6 +122,9 @@ pub(crate) fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool
         page.set_run_slices(slices);
         chunk.set_owners(first, slices, Owner::nobody(Owner::RUN));
     }
+    if cfg!(debug_assertions) {
+        chunk.check_owners(first, slices);
+    }
     true
 }
 

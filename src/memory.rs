@@ -5,6 +5,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 use ralloc_platform::Platform;
 
 use crate::{
+    chunk::{Chunk, Owner},
     chunk_entry::Run,
     chunk_table::ChunkTable,
     config::{KIB, LARGE_PAGE, SLICE, Tuning},
@@ -80,11 +81,34 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             .chunks
             .claim(slices, stride, small, large, &self.kernel)?;
         self.churn_up(slices * SLICE);
+        if cfg!(debug_assertions) {
+            self.check_held(&run);
+        }
         Some(run)
+    }
+
+    /// Check what holds for a run that was claimed just now, or is about to be given back: it is held, and nobody's.
+    ///
+    /// Not in a child of `fork`: the kernel copies the table and the chunks at different moments.
+    fn check_held(&self, run: &Run) {
+        if self.epoch() == 0 {
+            // SAFETY: the caller holds a slice of the chunk.
+            let chunk = unsafe { Chunk::of(run.base) };
+            self.chunks.entry(chunk.index()).check_held(run);
+            for slice in run.first..run.first + run.slices {
+                assert!(
+                    chunk.owner(slice) == Owner::nobody(Owner::UNOWNED),
+                    "a slice that belongs to no page or run is nobody's"
+                );
+            }
+        }
     }
 
     /// Give a run of slices back, and purge if more lies idle than may.
     pub(crate) fn release(&self, run: &Run, touched: usize) {
+        if cfg!(debug_assertions) {
+            self.check_held(run);
+        }
         self.chunks.release(run, touched);
         self.churn_down(run.slices * SLICE);
         let allowed = self.idle_allowed();

@@ -98,6 +98,9 @@ impl<I: Instance> Process<I> {
     /// Blocks of `class` for `heap`, at most `limit`, in the order that *is* the memory policy: reuse beats extend beats
     /// fresh.
     pub(crate) fn refill(&self, heap: &Heap, class: SizeClass, limit: usize) -> Option<Refill> {
+        if cfg!(debug_assertions) {
+            heap.check_near(class);
+        }
         let own = || heap.refill::<I::Tuning>(class, limit, || self.collect(heap));
         let served = own()
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
@@ -162,6 +165,9 @@ impl<I: Instance> Process<I> {
 
     /// Deliver everything that a heap's thread has collected for others.
     pub(crate) fn flush(&self, heap: &Heap) {
+        if cfg!(debug_assertions) {
+            heap.ring.check();
+        }
         let mut sent = 0;
         for batch in heap.ring.flush() {
             self.send(batch);
@@ -301,6 +307,9 @@ impl<I: Instance> Process<I> {
         self.flush(heap);
         self.collect(heap);
         heap.close_all_idle(&self.memory);
+        if cfg!(debug_assertions) {
+            heap.check();
+        }
         self.heaps.leave(heap);
         self.heaps.left(heap);
         // SeqCst: pairs with the fence in `send`.

@@ -70,6 +70,10 @@ impl ChunkTable {
         let Some((base, claimed)) = entry.claim_dirty(slices) else {
             return 0;
         };
+        debug_assert!(
+            entry.free.load(Ordering::Relaxed) & claimed == 0,
+            "what is purged cannot be claimed"
+        );
         let mut left = claimed;
         let mut purged = 0;
         while left != 0 {

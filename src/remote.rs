@@ -9,7 +9,7 @@ use core::{cell::Cell, ptr::NonNull};
 use crate::{
     block::Block,
     config::{CHUNK, GRANULE, RING_SETS, RING_WAYS},
-    free_list::Link,
+    free_list::{self, Link},
     page::Page,
     primitive::{AtomicUsize, Ordering},
 };
@@ -55,6 +55,20 @@ impl Batch {
             let second = unsafe { Block::at(self.first.next()) };
             second.set_second(self.count * (CHUNK / GRANULE) + last);
         }
+    }
+
+    /// Check the equation, and that all blocks are blocks of `page`. For the owner of the page.
+    pub(crate) fn check(&self, page: &Page) {
+        // SAFETY: the batch is in the caller's hands.
+        let blocks = unsafe { free_list::drain(self.first.address()) };
+        let (count, last) = blocks.fold((0, None), |(count, _), block| {
+            assert!(page.holds(block), "a batch has blocks of one page");
+            (count + 1, Some(block))
+        });
+        assert!(
+            count == self.count && last == Some(self.last),
+            "a batch has as many blocks as it says, and ends with its last"
+        );
     }
 
     /// Read back what `seal` wrote. Returns the batch, and the word that leads to the next.
@@ -156,6 +170,25 @@ impl Inbox {
         newest.chain(unsafe { batches(aside) })
     }
 
+    /// Walk over what has arrived, without taking it, and check that each batch reads back whole. Returns how many blocks
+    /// there are. Nobody delivers meanwhile.
+    pub(crate) fn check(&self) -> usize {
+        [&self.newest, &self.aside]
+            .into_iter()
+            // SAFETY: the stacks hold addresses of first blocks of sealed batches; the caller sees to it that they stay.
+            .flat_map(|stack| unsafe { batches(stack.load(Ordering::Acquire)) })
+            .map(|batch| {
+                // SAFETY: as above.
+                let blocks = unsafe { free_list::drain(batch.first.address()) };
+                assert!(
+                    blocks.last() == Some(batch.last),
+                    "a batch ends with its last"
+                );
+                batch.count
+            })
+            .sum()
+    }
+
     /// Forget what has arrived: after a fork the blocks may be older than the link to them.
     pub(crate) fn discard(&self) {
         self.newest.store(0, Ordering::Relaxed);
@@ -215,6 +248,8 @@ impl Slot {
 }
 
 /// The batches that a thread is collecting, found by page. All zero is the empty ring.
+///
+/// Equation: `blocks` and `bytes` are the sums over the slots.
 pub(crate) struct Ring {
     slots: [[Slot; RING_WAYS]; RING_SETS],
     blocks: Cell<u32>,
@@ -248,6 +283,9 @@ impl Ring {
         self.bytes.set(self.bytes.get() - slot.count.get() * size);
         let evicted = slot.empty();
         slot.open(page, block);
+        if cfg!(debug_assertions) {
+            self.check();
+        }
         evicted
     }
 
@@ -261,6 +299,25 @@ impl Ring {
     #[inline]
     pub(crate) fn is_over(&self, blocks: usize, bytes: usize) -> bool {
         self.blocks.get() as usize > blocks || self.bytes.get() as usize > bytes
+    }
+
+    /// Check the equation: `blocks` and `bytes` are what is in the slots; a slot has a page exactly when it has blocks.
+    /// Returns how many blocks there are.
+    pub(crate) fn check(&self) -> usize {
+        let (mut blocks, mut bytes) = (0, 0);
+        for slot in self.slots.iter().flatten() {
+            assert!(slot.page.get().is_some() == (slot.count.get() != 0));
+            if let Some(page) = slot.page.get() {
+                blocks += slot.count.get();
+                // SAFETY: as in `add`.
+                bytes += slot.count.get() * unsafe { page.as_ref() }.block_size.get();
+            }
+        }
+        assert!(
+            self.blocks.get() == blocks && self.bytes.get() == bytes,
+            "the ring knows what it holds"
+        );
+        blocks as usize
     }
 
     /// Take all batches out.

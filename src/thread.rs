@@ -7,12 +7,14 @@ use ralloc_platform::{Hooks, Platform, ThreadBlock};
 
 use crate::{
     block::Block,
+    chunk::Owner,
     config::HEADS,
     free_list::{self, Link},
     heap::{Heap, page_of},
     primitive::Ordering,
     process::{Busy, HEAP, Instance},
     remote::Batch,
+    size_class::SizeClass,
 };
 
 /// Where the state of the thread is.
@@ -159,6 +161,9 @@ fn thread_exit<I: Instance>(_round: usize) {
 fn leave<I: Instance>(heap: &'static Heap) {
     let process = I::process();
     let _busy = Busy::new(heap);
+    if cfg!(debug_assertions) {
+        check_heads::<I>();
+    }
     for granule in 0..HEADS {
         let link = head::<I>(granule);
         set_head::<I>(granule, 0);
@@ -171,6 +176,26 @@ fn leave<I: Instance>(heap: &'static Heap) {
     set_life::<I>(Life::Gone);
     set_heap::<I>(0);
     process.exit(heap);
+}
+
+/// Check that every block in this thread's heads is of the class that the head serves. Returns how many there are.
+pub(crate) fn check_heads<I: Instance>() -> usize {
+    (0..HEADS)
+        .map(|granule| {
+            // SAFETY: the head's list belongs to this thread.
+            let blocks = unsafe { free_list::drain(head::<I>(granule)) };
+            let class = SizeClass::of_granule(granule);
+            blocks
+                .inspect(|block| {
+                    let (page, owner) = page_of(block.start());
+                    assert!(
+                        !owner.has(Owner::RUN | Owner::UNOWNED) && page.class() == class,
+                        "a head has blocks of its class"
+                    );
+                })
+                .count()
+        })
+        .sum()
 }
 
 fn take_home<I: Instance>(heap: &Heap, block: Block) {

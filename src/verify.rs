@@ -6,6 +6,7 @@ use ralloc_platform::Platform;
 
 use crate::{
     chunk::{Chunk, Owner},
+    chunk_entry::mask,
     config::{CHUNK, SLICE, SLICES},
     heap::Heap,
     primitive::Ordering,
@@ -30,80 +31,76 @@ impl<I: Instance> Process<I> {
     /// No other thread uses the allocator meanwhile.
     pub unsafe fn verify(&self) {
         let mine = thread::heap_address::<I>();
-        let mut claimed = 0;
-        let mut dirty = 0;
+        let is_whole = |heap: &Heap| heap.frozen.get() == 0 || heap.address() == mine;
         let mut pages = 0;
         {
             let _guard = self.memory.lock();
-            for index in 0..self.memory.chunks.entries() {
-                let entry = self.memory.chunks.entry(index);
-                let free = entry.free.load(Ordering::Relaxed);
-                let committed = entry.committed.load(Ordering::Relaxed);
-                assert!(free & !committed == 0, "a free slice is mapped");
-                assert!(
-                    (entry.base.load(Ordering::Relaxed) == 0) == (committed == 0),
-                    "an entry without a chunk is vacant"
-                );
-                claimed += (committed & !free).count_ones() as usize;
-                dirty += (free & entry.dirty.load(Ordering::Relaxed)).count_ones() as usize;
+            // In a child of `fork` the sums are those of a moment at which others were about.
+            if self.memory.epoch() == 0 {
+                self.memory.chunks.check();
+                self.memory.huge.check();
+                self.heaps.check();
             }
             for chunk in self.memory.chunks.chunks() {
-                pages += self.verify_chunk(chunk);
+                pages += self.verify_chunk(chunk, is_whole);
             }
         }
-        let totals = self.memory.chunks.totals();
-        assert!(
-            totals.claimed == claimed * SLICE,
-            "claimed slices are counted"
-        );
-        assert!(totals.dirty == dirty * SLICE, "dirty slices are counted");
-        let is_whole = |heap: &&Heap| heap.frozen.get() == 0 || heap.address() == mine;
-        let queued: usize = self.heaps.heaps().filter(is_whole).map(Heap::check).sum();
-        assert!(
-            queued == pages || !self.heaps.heaps().all(|heap| heap.frozen.get() == 0),
-            "a page that is not full is in a queue"
-        );
+        thread::check_heads::<I>();
+        let mut queued = 0;
+        for heap in self.heaps.heaps().filter(|heap| is_whole(heap)) {
+            queued += heap.check();
+            heap.inbox.check();
+            let held_back = heap.ring.check();
+            assert!(
+                held_back == 0 || !self.heaps.is_orphan(heap),
+                "an orphan holds nothing back"
+            );
+        }
+        assert!(queued == pages, "a page that is not full is in a queue");
     }
 
-    /// Free slices are nobody's; slices with an owner belong to a page or run that knows them. Returns how many pages are
-    /// not marked as full.
-    fn verify_chunk(&self, chunk: &Chunk) -> usize {
-        let free = self
-            .memory
-            .chunks
-            .entry(chunk.index())
-            .free
-            .load(Ordering::Relaxed);
+    /// Free slices are nobody's; slices with an owner belong to a page or run that knows them; a full page has nothing to
+    /// give. Returns how many pages of whole heaps are not marked as full.
+    fn verify_chunk(&self, chunk: &Chunk, is_whole: impl Fn(&Heap) -> bool) -> usize {
+        let entry = self.memory.chunks.entry(chunk.index());
+        let free = entry.free.load(Ordering::Relaxed);
         let mut slice = 0;
         let mut with_room = 0;
         while slice < SLICES {
             let owner = chunk.owner(slice);
-            if free >> slice & 1 == 1 {
-                assert!(owner.word() == Owner::UNOWNED, "a free slice is nobody's");
-            }
             if owner.word() == Owner::UNOWNED {
                 slice += 1;
                 continue;
             }
-            assert!(
-                !owner.has(Owner::NOT_HEAD),
-                "a page or run begins with its head"
-            );
             let page = chunk.page(slice);
-            for later in slice + 1..slice + page.slices() {
-                assert!(
-                    chunk.owner(later).has(Owner::NOT_HEAD),
-                    "a later slice says so"
-                );
-                assert!(
-                    chunk.head_of(later, chunk.owner(later)) == slice,
-                    "and finds its head"
-                );
-                assert!(chunk.owner(later).heap_address() == owner.heap_address());
-                assert!(free >> later & 1 == 0, "a used slice is not free");
-            }
-            with_room += usize::from(!owner.has(Owner::RUN | Owner::FULL));
+            chunk.check_owners(slice, page.slices());
+            let used = mask(page.slices()) << slice;
+            assert!(free & used == 0, "a used slice is not free");
             slice += page.slices();
+            if owner.has(Owner::RUN) {
+                continue;
+            }
+            // SAFETY: the word belongs to a page.
+            let heap = unsafe { Heap::of(owner) };
+            let number = heap.number.get() as usize;
+            assert!(
+                self.heaps
+                    .heap(number)
+                    .is_some_and(|known| core::ptr::eq(known, heap)),
+                "a page belongs to a heap"
+            );
+            if !is_whole(heap) {
+                continue;
+            }
+            page.check();
+            if owner.has(Owner::FULL) {
+                assert!(
+                    page.free.get() == 0 && !page.extendable(),
+                    "a full page has nothing to give"
+                );
+            } else {
+                with_room += 1;
+            }
         }
         with_room
     }
