@@ -3,14 +3,19 @@
 //! Null exists here and nowhere below. `errno` is the instance's business: [`Instance::on_failure`] is told why.
 //! The symbols themselves are in the package `libralloc`.
 
-use core::ptr::{self, NonNull};
+use core::{
+    hint,
+    ptr::{self, NonNull},
+};
 
 use ralloc_platform::Platform;
 
 use crate::{
     alloc,
-    config::GRANULE,
+    config::{GRANULE, MEDIUM_MAX},
+    large::good_size,
     process::{Failure, Instance},
+    size_class::SizeClass,
 };
 
 /// `malloc` (ISO C): a unique block even for size 0.
@@ -121,6 +126,78 @@ pub unsafe fn malloc_usable_size<I: Instance>(block: *mut u8) -> usize {
         Some(block) => unsafe { alloc::usable_size::<I>(block) },
         None => 0,
     }
+}
+
+/// `reallocf` (FreeBSD): as [`realloc`], but a block that cannot be resized is given back.
+///
+/// # Safety
+///
+/// `block` is null or a live block of this instance.
+pub unsafe fn reallocf<I: Instance>(block: *mut u8, size: usize) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    let new = unsafe { realloc::<I>(block, size) };
+    if new.is_null() && size != 0 {
+        // SAFETY: the caller's promise, and the block is as it was.
+        unsafe { alloc::free::<I>(block) };
+    }
+    new
+}
+
+/// `recallocarray` (OpenBSD): as [`reallocarray`], but what is new reads zero, what is given up is cleared, and a size of 0 is
+/// that of a block. Fails with `EINVAL` if the old product overflows, with `ENOMEM` if the new one does.
+///
+/// # Safety
+///
+/// `block` is null, or a live block of this instance that was allocated with `old_count * size` bytes.
+pub unsafe fn recallocarray<I: Instance>(
+    block: *mut u8,
+    old_count: usize,
+    new_count: usize,
+    size: usize,
+) -> *mut u8 {
+    let Some(live) = NonNull::new(block) else {
+        return calloc::<I>(new_count, size);
+    };
+    let Some(new_size) = new_count.checked_mul(size) else {
+        return fail::<I>(Failure::NoMemory);
+    };
+    let Some(old_size) = old_count.checked_mul(size) else {
+        return fail::<I>(Failure::BadArgument);
+    };
+    let Some(new) = NonNull::new(alloc::allocate_zeroed::<I>(new_size)) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: both blocks have that many bytes, and two live blocks do not overlap.
+    unsafe { ptr::copy_nonoverlapping(live.as_ptr(), new.as_ptr(), old_size.min(new_size)) };
+    // SAFETY: the caller's promise.
+    unsafe { freezero::<I>(block, old_size) };
+    new.as_ptr()
+}
+
+/// `freezero` (OpenBSD): clear the first `size` bytes, whatever the optimiser thinks of it, and give the block back.
+///
+/// # Safety
+///
+/// `block` is null or a live block of this instance.
+pub unsafe fn freezero<I: Instance>(block: *mut u8, size: usize) {
+    let Some(live) = NonNull::new(block) else {
+        return;
+    };
+    // SAFETY: the caller's promise.
+    let usable = unsafe { alloc::usable_size::<I>(live) };
+    // SAFETY: the block has so many bytes, and its user gives them up.
+    unsafe { live.write_bytes(0, size.min(usable)) };
+    // The block is freed by code that the optimiser cannot see through from here.
+    // SAFETY: the caller's promise.
+    unsafe { alloc::free::<I>(hint::black_box(block)) };
+}
+
+/// `malloc_good_size` (macOS): the usable size of the block that [`malloc`] would return for `size`.
+pub fn malloc_good_size(size: usize) -> usize {
+    if size <= MEDIUM_MAX {
+        return SizeClass::of(size).size();
+    }
+    good_size(size)
 }
 
 /// `malloc_trim` (GNU): give back what can be given back. Whether anything was.

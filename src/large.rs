@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
-    config::{CHUNK, GRANULE, LARGE_MAX, SLICE},
+    config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE},
     process::Instance,
     thread,
 };
@@ -140,4 +140,10 @@ pub(crate) fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, owner: Ow
     chunk.disown(slice, slices);
     memory.release(&memory.chunks.held(page.chunk(), slice, slices), slices);
     true
+}
+
+/// The bytes that a large or huge block has of which `size` are asked for; more than can be if that is too much.
+pub(crate) fn good_size(size: usize) -> usize {
+    let unit = if size <= LARGE_MAX { SLICE } else { EXTENSION };
+    size.checked_next_multiple_of(unit).unwrap_or(size)
 }

@@ -17,6 +17,8 @@ use core::ptr::NonNull;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod loader;
+#[cfg(target_os = "linux")]
 mod process_info;
 #[cfg(all(target_os = "linux", any(test, feature = "sim")))]
 pub mod sim;
@@ -26,7 +28,9 @@ mod thread_block;
 #[cfg(target_os = "linux")]
 pub use linux::Linux as System;
 #[cfg(target_os = "linux")]
-pub use linux::{EINVAL, ENOMEM, set_errno};
+pub use linux::{EINVAL, ENOMEM, errno, set_errno};
+#[cfg(target_os = "linux")]
+pub use loader::{next_symbol, symbol_in};
 #[cfg(target_os = "linux")]
 pub use process_info::{environment, keep_stderr, resident};
 #[cfg(target_os = "linux")]

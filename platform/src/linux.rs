@@ -23,6 +23,14 @@ pub const ENOMEM: i32 = libc::ENOMEM;
 /// `errno` for "no such alignment": what `posix_memalign` returns.
 pub const EINVAL: i32 = libc::EINVAL;
 
+/// This thread's `errno`.
+pub fn errno() -> i32 {
+    // SAFETY: the C library says where this thread's `errno` is; it is there as long as the thread.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *errno }
+}
+
 /// Set this thread's `errno`. The platform itself never does.
 pub fn set_errno(code: i32) {
     // SAFETY: the C library says where this thread's `errno` is; it is there as long as the thread.

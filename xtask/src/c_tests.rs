@@ -1,4 +1,4 @@
-//! Small C programs under `tests/c`, each on the library and, as a control, on the system's malloc.
+//! Small C and C++ programs under `tests/c`, each on the library and, as a control, on the system's malloc.
 //!
 //! A program passes if it ends as it says, by default with exit status 0. The comment at its top may hold:
 //!
@@ -29,7 +29,23 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
-const FLAGS: [&str; 5] = ["-std=gnu17", "-O1", "-g", "-Wall", "-pthread"];
+const FLAGS: [&str; 4] = ["-O1", "-g", "-Wall", "-pthread"];
+
+/// By the ending of a file: the compiler, the language, and what the machine needs for it.
+const LANGUAGES: [(&str, &str, &str, &str); 2] = [
+    (
+        "c",
+        "cc",
+        "-std=gnu17",
+        "//needs: cc\n//packages: gcc libc6-dev",
+    ),
+    (
+        "cpp",
+        "c++",
+        "-std=gnu++20",
+        "//needs: c++\n//packages: g++",
+    ),
+];
 
 struct Test {
     name: String,
@@ -66,18 +82,22 @@ impl Test {
 }
 
 pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
-    let compiler = Needs::of(&Header::parse(
-        "//needs: cc\n//packages: gcc libc6-dev",
-        "//",
-    ));
     let folder = cargo::root().join("tests/c");
     let mut tests = Vec::new();
-    for source in cargo::files(&folder, "c")? {
-        tests.push(Test::read(&folder, source)?);
+    let mut compilers = Vec::new();
+    for (ending, _, _, needs) in LANGUAGES {
+        let compiler = Needs::of(&Header::parse(needs, "//"));
+        let before = tests.len();
+        for source in cargo::files(&folder, ending)? {
+            tests.push(Test::read(&folder, source)?);
+        }
+        tests.retain(|test: &Test| request.wants(&test.name));
+        if tests.len() > before {
+            compilers.push(compiler);
+        }
     }
-    tests.retain(|test| request.wants(&test.name));
-    needs::install(tests.iter().map(|test| &test.needs).chain([&compiler]))?;
-    if let Some(reason) = compiler.missing() {
+    needs::install(tests.iter().map(|test| &test.needs).chain(&compilers))?;
+    if let Some(reason) = compilers.iter().find_map(Needs::missing) {
         report.add("all", None, &Outcome::skipped(reason));
         return Ok(());
     }
@@ -140,7 +160,13 @@ fn judge(test: &Test, library: &Library) -> Result<Outcome> {
 }
 
 fn compile(test: &Test, archive: Option<&Path>, program: &Path) -> Result<Option<Outcome>> {
-    let mut command = Command::new("cc");
+    let ending = test.source.extension();
+    let language = LANGUAGES
+        .iter()
+        .find(|language| ending.is_some_and(|ending| ending == language.0));
+    let (_, compiler, standard, _) = language.context("a language is known by its ending")?;
+    let mut command = Command::new(compiler);
+    command.arg(standard);
     command.args(FLAGS).args(test.header.words("cflags"));
     command
         .arg("-o")
