@@ -5,6 +5,8 @@
 
 use core::ptr::NonNull;
 
+use crate::primitive;
+
 /// The address of a block that is in the allocator's hands. Owning one means that nobody else may touch the block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(transparent)]
@@ -61,14 +63,14 @@ impl Block {
     #[inline(always)]
     pub(crate) fn next(self) -> usize {
         // SAFETY: a block is aligned and at least two words large, and whoever holds a `Block` owns it.
-        unsafe { self.0.read() }
+        unsafe { primitive::read(self.0.as_ptr()) }
     }
 
     /// Set the link in the first word.
     #[inline(always)]
     pub(crate) fn set_next(self, link: usize) {
         // SAFETY: as in `next`.
-        unsafe { self.0.write(link) }
+        unsafe { primitive::write(self.0.as_ptr(), link) }
     }
 
     /// The second word.
@@ -77,7 +79,7 @@ impl Block {
         // SAFETY: a block has two words.
         let word = unsafe { self.0.add(1) };
         // SAFETY: as in `next`.
-        unsafe { word.read() }
+        unsafe { primitive::read(word.as_ptr()) }
     }
 
     /// Set the second word.
@@ -86,6 +88,6 @@ impl Block {
         // SAFETY: a block has two words.
         let word = unsafe { self.0.add(1) };
         // SAFETY: as in `next`.
-        unsafe { word.write(value) }
+        unsafe { primitive::write(word.as_ptr(), value) }
     }
 }

@@ -8,12 +8,12 @@
 //! are free, dirty and committed stands in the chunk table ([`chunk_table`](crate::chunk_table)), outside the
 //! chunk: a thread may look there for room while another gives the chunk back to the kernel.
 
-use core::{cell::Cell, ptr::NonNull};
+use core::ptr::NonNull;
 
 use crate::{
     config::{CHUNK, HEAP_SIZE, RECORDS_OFFSET, SLICE, SLICES},
     page::Page,
-    primitive::{AtomicUsize, Ordering},
+    primitive::{AtomicUsize, Cell, Ordering},
 };
 
 /// Who owns a slice, and what is special about it.

@@ -15,7 +15,7 @@ use crate::{
     chunk::Chunk,
     chunk_entry::{Entry, Run, mask},
     config::{CHUNK, FIRST_COMMIT_SLICES, SLICE, SLICES},
-    primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence},
+    primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, Tally, fence},
 };
 
 /// 64 entries and a summary of them.
@@ -47,12 +47,12 @@ pub(crate) struct ChunkTable {
     /// Not 0 while a thread extends the first chunk, and when that has failed for good.
     extending: AtomicUsize,
     /// Slices that are mapped.
-    pub(crate) committed: AtomicUsize,
+    pub(crate) committed: Tally,
     /// Slices that are claimed, and their peak.
-    claimed: AtomicUsize,
-    peak: AtomicUsize,
+    claimed: Tally,
+    peak: Tally,
     /// Slices that are free and dirty: resident, and of no use to anybody.
-    pub(crate) dirty: AtomicUsize,
+    pub(crate) dirty: Tally,
     first: Segment,
     /// Segments after the first. Published once, never changed.
     more: [AtomicPtr<Segment>; SEGMENTS - 1],
@@ -66,10 +66,10 @@ impl ChunkTable {
             entries: AtomicUsize::new(0),
             vacant: AtomicUsize::new(0),
             extending: AtomicUsize::new(0),
-            committed: AtomicUsize::new(0),
-            claimed: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-            dirty: AtomicUsize::new(0),
+            committed: Tally::new(0),
+            claimed: Tally::new(0),
+            peak: Tally::new(0),
+            dirty: Tally::new(0),
         }
     }
 
@@ -386,14 +386,10 @@ impl ChunkTable {
                 unsafe { kernel.unmap(segment.cast(), size) };
             }
         }
-        for total in [
-            &self.entries,
-            &self.vacant,
-            &self.extending,
-            &self.committed,
-            &self.claimed,
-            &self.dirty,
-        ] {
+        for word in [&self.entries, &self.vacant, &self.extending] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for total in [&self.committed, &self.claimed, &self.dirty] {
             total.store(0, Ordering::Relaxed);
         }
     }
@@ -445,7 +441,7 @@ impl ChunkTable {
 
     /// Bytes that are mapped, claimed, at most ever claimed, and free but dirty.
     pub(crate) fn totals(&self) -> Totals {
-        let bytes = |slices: &AtomicUsize| slices.load(Ordering::Relaxed) * SLICE;
+        let bytes = |slices: &Tally| slices.load(Ordering::Relaxed) * SLICE;
         Totals {
             mapped: bytes(&self.committed),
             claimed: bytes(&self.claimed),

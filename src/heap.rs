@@ -6,7 +6,7 @@
 //!
 //! Equation: a page is in the queue of its class exactly when FULL is clear in its owner word.
 
-use core::{cell::Cell, ptr::NonNull};
+use core::ptr::NonNull;
 
 use ralloc_platform::Platform;
 
@@ -16,7 +16,7 @@ use crate::{
     config::{HEAP_SIZE, Tuning},
     memory::Memory,
     page::Page,
-    primitive::{AtomicU64, AtomicUsize},
+    primitive::{AtomicU64, AtomicUsize, Cell, Tally},
     remote::{Batch, Inbox, Ring},
     size_class::{CLASSES, SizeClass},
 };
@@ -45,7 +45,7 @@ pub(crate) struct Heap {
     /// How deep in slow paths the owner is.
     pub(crate) busy: Cell<u32>,
     /// Batches that this heap's thread has delivered. Written by the owner, read by anybody.
-    pub(crate) sent: AtomicUsize,
+    pub(crate) sent: Tally,
     /// Classes whose only page is empty, now and at the last housekeeping.
     idle: Cell<u64>,
     idle_before: Cell<u64>,

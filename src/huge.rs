@@ -15,7 +15,7 @@ use ralloc_platform::Platform;
 use crate::{
     config::{CHUNK, EXTENSION},
     huge_cache::{Cache, Span},
-    primitive::{AtomicPtr, AtomicUsize, Ordering},
+    primitive::{AtomicPtr, AtomicUsize, Ordering, Tally},
 };
 
 /// Entries of a segment in which an address may stand.
@@ -95,8 +95,8 @@ pub(crate) struct Huge {
     spill: [Entry; SPILLED],
     pub(crate) cache: Cache,
     /// Bytes in blocks, and their peak.
-    live: AtomicUsize,
-    peak: AtomicUsize,
+    live: Tally,
+    peak: Tally,
 }
 
 /// The size of the mapping for a request.
@@ -110,8 +110,8 @@ impl Huge {
             segments: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS],
             spill: [const { Entry::free() }; SPILLED],
             cache: Cache::new(),
-            live: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
+            live: Tally::new(0),
+            peak: Tally::new(0),
         }
     }
 
@@ -342,7 +342,7 @@ impl Huge {
 
     /// Bytes in blocks, at most ever in blocks, and in the cache.
     pub(crate) fn totals(&self) -> (usize, usize, usize) {
-        let load = |bytes: &AtomicUsize| bytes.load(Ordering::Relaxed);
+        let load = |bytes: &Tally| bytes.load(Ordering::Relaxed);
         (load(&self.live), load(&self.peak), self.cache.bytes())
     }
 }

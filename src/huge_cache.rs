@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 use crate::{
     config::CHUNK,
-    primitive::{AtomicUsize, Ordering},
+    primitive::{AtomicUsize, Ordering, Tally},
 };
 
 /// Blocks that can wait at the same time.
@@ -67,7 +67,7 @@ impl Span {
 struct Slot {
     word: AtomicUsize,
     /// The number of the arrival. A hint.
-    born: AtomicUsize,
+    born: Tally,
 }
 
 /// The waiting blocks.
@@ -75,16 +75,16 @@ struct Slot {
 /// Equation: `bytes` is the sum over the slots.
 pub(crate) struct Cache {
     slots: [Slot; SLOTS],
-    arrivals: AtomicUsize,
+    arrivals: Tally,
     /// Bytes in all slots.
-    bytes: AtomicUsize,
+    bytes: Tally,
 }
 
 impl Slot {
     const fn vacant() -> Self {
         Self {
             word: AtomicUsize::new(0),
-            born: AtomicUsize::new(0),
+            born: Tally::new(0),
         }
     }
 
@@ -98,8 +98,8 @@ impl Cache {
     pub(crate) const fn new() -> Self {
         Self {
             slots: [const { Slot::vacant() }; SLOTS],
-            arrivals: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
+            arrivals: Tally::new(0),
+            bytes: Tally::new(0),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     config::{KIB, LARGE_PAGE, SLICE, Tuning},
     huge::{Huge, discard, span_size},
     huge_cache::Span,
-    primitive::{AtomicU32, AtomicUsize, Ordering},
+    primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
 };
 
 /// What all heaps of an instance draw from.
@@ -22,16 +22,16 @@ pub(crate) struct Memory<P, T> {
     /// Counts forks on the way from the first process to this one.
     pub(crate) epoch: AtomicU32,
     /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
-    churn: AtomicUsize,
+    churn: Tally,
     /// Idle bytes above which the next purge is due: those that the last one could not give back are not tried again at
     /// once.
-    purge_above: AtomicUsize,
+    purge_above: Tally,
     /// Held (not 0) by the one thread that purges, or walks the chunks.
     purge_lock: AtomicUsize,
     /// Purges, slices purged and chunks given back.
-    pub(crate) purges: AtomicUsize,
-    pub(crate) purged_slices: AtomicUsize,
-    pub(crate) unmapped_chunks: AtomicUsize,
+    pub(crate) purges: Tally,
+    pub(crate) purged_slices: Tally,
+    pub(crate) unmapped_chunks: Tally,
     tuning: PhantomData<T>,
     /// Last, because it is large and mostly unused.
     pub(crate) chunks: ChunkTable,
@@ -57,12 +57,12 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             chunks: ChunkTable::new(),
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
-            churn: AtomicUsize::new(0),
-            purge_above: AtomicUsize::new(0),
+            churn: Tally::new(0),
+            purge_above: Tally::new(0),
             purge_lock: AtomicUsize::new(0),
-            purges: AtomicUsize::new(0),
-            purged_slices: AtomicUsize::new(0),
-            unmapped_chunks: AtomicUsize::new(0),
+            purges: Tally::new(0),
+            purged_slices: Tally::new(0),
+            unmapped_chunks: Tally::new(0),
             tuning: PhantomData,
         }
     }

@@ -7,12 +7,13 @@
 //! `free` until the owner takes it home: in a thread's free-list head, in the program's hands, in a remote ring or in
 //! an inbox.
 
-use core::{cell::Cell, ptr::NonNull};
+use core::ptr::NonNull;
 
 use crate::{
     block::Block,
     config::{CHUNK, EXTENSION, FIRST_BLOCK_OFFSET, RECORDS_OFFSET, SLICE, SLICES},
     free_list::{self, Link},
+    primitive::Cell,
     size_class::SizeClass,
 };
 

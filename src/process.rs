@@ -7,7 +7,7 @@ use crate::{
     directory::{COMMONS, Directory, Held},
     heap::{Heap, Refill, page_of},
     memory::Memory,
-    primitive::{AtomicUsize, Ordering, fence},
+    primitive::{AtomicUsize, Ordering, Tally, fence},
     remote::Batch,
     size_class::SizeClass,
 };
@@ -46,7 +46,7 @@ pub enum Failure {
 #[repr(C)]
 pub struct Process<I: Instance> {
     /// Threads that have had a heap so far.
-    pub(crate) threads: AtomicUsize,
+    pub(crate) threads: Tally,
     /// Whether the platform knows whom to call when threads exit and around `fork`.
     pub(crate) hooks_installed: AtomicUsize,
     /// Held (not 0) while the program break is being moved.
@@ -89,7 +89,7 @@ impl<I: Instance> Process<I> {
         Self {
             memory: Memory::new(kernel),
             heaps: Directory::new(),
-            threads: AtomicUsize::new(0),
+            threads: Tally::new(0),
             hooks_installed: AtomicUsize::new(0),
             break_lock: AtomicUsize::new(0),
         }

@@ -4,14 +4,14 @@
 //! No atomic operation per free; one exchange per batch. A block in a ring or an inbox still counts as used in its
 //! page, so the page cannot go away under it.
 
-use core::{cell::Cell, ptr::NonNull};
+use core::ptr::NonNull;
 
 use crate::{
     block::Block,
     config::{CHUNK, GRANULE, RING_SETS, RING_WAYS},
     free_list::{self, Link},
     page::Page,
-    primitive::{AtomicUsize, Ordering},
+    primitive::{AtomicUsize, Cell, Ordering},
 };
 
 /// Blocks of one page, linked from `first` to `last`, on their way home.

@@ -70,7 +70,7 @@ impl<I: Instance> Process<I> {
     fn stats(&self) -> Stats {
         let chunks = self.memory.chunks.totals();
         let (huge, huge_peak, cached) = self.memory.huge.totals();
-        let load = |counter: &crate::primitive::AtomicUsize| counter.load(Ordering::Relaxed);
+        let load = |counter: &crate::primitive::Tally| counter.load(Ordering::Relaxed);
         let mut stats = Stats {
             live: huge,
             peak: chunks.peak + huge_peak,

@@ -1,0 +1,33 @@
+//! Models of the concurrent protocols: production code, every order of events within a bound.
+//!
+//! What each of them checks, how far, at which cost, and which break of the code it was seen to catch stands in
+//! `tests/README.md`, in the section "Models".
+
+mod inbox;
+mod world;
+
+use crate::{
+    config::{KIB, Tuning},
+    primitive,
+};
+use std::ptr::NonNull;
+
+/// Policy for models: small steps, so that few operations reach everything.
+struct Small;
+
+impl Tuning for Small {
+    const REFILL_BLOCKS: usize = 1;
+    const REFILL_BYTES: usize = 4 * KIB;
+    const LOOK_AHEAD: usize = 1;
+}
+
+/// The program writes to its block. If another thread's access is not in order with this one, loom says so.
+fn scribble(block: NonNull<u8>) {
+    let words: NonNull<usize> = block.cast();
+    for index in 0..2 {
+        // SAFETY: the smallest block has two words.
+        let word = unsafe { words.add(index) };
+        // SAFETY: the block is the caller's.
+        unsafe { primitive::write(word.as_ptr(), usize::MAX) };
+    }
+}

@@ -1,0 +1,456 @@
+//! What the allocator's atomics, cells and words are under loom.
+//!
+//! Their layout is that of the real ones, and all zero is a valid value, as the allocator expects of memory that it has
+//! mapped. So loom's own objects cannot stand in their place; each location that is touched has a *shadow* elsewhere, found
+//! by its address. A shadow of an atomic holds its values; a shadow of a cell or word holds nothing, it only tells loom who
+//! reads and writes.
+//!
+//! To loom, making an object is a write by the thread that makes it, and a shadow made by the thread that comes first
+//! would race with the thread that comes second. The real location was zero, or initialised, before there were threads.
+//! Therefore every location that a model has ever touched is *known*, and the first thread makes the shadows of all known
+//! locations before it starts others. A model that fails after it has touched an unknown location is started over (see
+//! `world::Model`).
+//!
+//! Outside of models nothing is shadowed, and everything works as in the ordinary build.
+
+extern crate std;
+
+use loom::{cell::UnsafeCell, sync::atomic as watched};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, Hasher},
+    ops::Range,
+    rc::Rc,
+    sync::atomic as plain,
+    thread::panicking,
+    vec::Vec,
+};
+
+pub(crate) use plain::Ordering;
+
+/// What loom watches in place of a location.
+enum Shadow {
+    U32(watched::AtomicU32),
+    U64(watched::AtomicU64),
+    Usize(watched::AtomicUsize),
+    Bytes(UnsafeCell<()>),
+}
+
+/// How a location is used. One that is a link today may be an atomic tomorrow: each use has its shadow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    U32,
+    U64,
+    Usize,
+    /// A cell or word of so many bytes.
+    Bytes(usize),
+}
+
+impl Kind {
+    /// The shadow of a location with this value.
+    fn shadow(self, value: u64) -> Shadow {
+        match self {
+            Self::U32 => Shadow::U32(watched::AtomicU32::new(value as u32)),
+            Self::U64 => Shadow::U64(watched::AtomicU64::new(value)),
+            Self::Usize => Shadow::Usize(watched::AtomicUsize::new(value as usize)),
+            Self::Bytes(_) => Shadow::Bytes(UnsafeCell::new(())),
+        }
+    }
+
+    /// What is really at an address.
+    ///
+    /// # Safety
+    ///
+    /// A location of this kind is there.
+    unsafe fn value(self, address: usize) -> u64 {
+        match self {
+            // SAFETY: the caller's promise.
+            Self::U32 => u64::from(unsafe { *(address as *const u32) }),
+            // SAFETY: as above.
+            Self::U64 | Self::Usize => unsafe { *(address as *const u64) },
+            Self::Bytes(_) => 0,
+        }
+    }
+}
+
+/// Addresses are spread well enough by a multiplication.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(29);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+}
+
+/// The shadows of one model.
+#[derive(Default)]
+struct Shadows {
+    /// Addresses that are shadowed.
+    range: Range<usize>,
+    /// The shadows of this execution, by address and size (0 for an atomic).
+    live: HashMap<(usize, usize), Rc<Shadow>, BuildHasherDefault<Spread>>,
+    /// Locations that were touched in any execution.
+    known: BTreeMap<(usize, Kind), ()>,
+    /// Whether a location has become known in this execution.
+    grew: bool,
+    /// Addresses that were unmapped in this execution.
+    holes: Vec<Range<usize>>,
+}
+
+std::thread_local! {
+    static SHADOWS: RefCell<Shadows> = RefCell::default();
+}
+
+impl Shadows {
+    fn make(&mut self, address: usize, kind: Kind) -> Rc<Shadow> {
+        // SAFETY: the location is in use as this, or the memory reads zero.
+        let value = unsafe { kind.value(address) };
+        let shadow = Rc::new(kind.shadow(value));
+        let size = match kind {
+            Kind::Bytes(size) => size,
+            _ => 0,
+        };
+        self.live.insert((address, size), Rc::clone(&shadow));
+        shadow
+    }
+
+    fn find(&mut self, address: usize, kind: Kind) -> Option<Rc<Shadow>> {
+        if !self.range.contains(&address) {
+            return None;
+        }
+        let in_hole = self.holes.iter().any(|hole| hole.contains(&address));
+        assert!(!in_hole, "{address:#x} is used after it was unmapped");
+        let size = match kind {
+            Kind::Bytes(size) => size,
+            _ => 0,
+        };
+        if let Some(shadow) = self.live.get(&(address, size)) {
+            return Some(Rc::clone(shadow));
+        }
+        self.known.insert((address, kind), ());
+        self.grew = true;
+        Some(self.make(address, kind))
+    }
+}
+
+/// Shadow what lies in `range`, for this operating-system thread. Nothing is known yet.
+pub(crate) fn watch(range: Range<usize>) {
+    SHADOWS.set(Shadows {
+        range,
+        ..Shadows::default()
+    });
+}
+
+/// Whether a location has become known since the last time this was asked.
+pub(crate) fn grew() -> bool {
+    SHADOWS.with_borrow_mut(|shadows| std::mem::take(&mut shadows.grew))
+}
+
+/// Forget the shadows and the holes of the last execution.
+pub(crate) fn forget() {
+    SHADOWS.with_borrow_mut(|shadows| {
+        shadows.live.clear();
+        shadows.holes.clear();
+    });
+}
+
+/// Make the shadows of the known locations in a range, on behalf of the calling thread.
+pub(crate) fn renew(range: Range<usize>) {
+    SHADOWS.with_borrow_mut(|shadows| {
+        let known: Vec<_> = shadows
+            .known
+            .range((range.start, Kind::U32)..(range.end, Kind::U32))
+            .map(|(&location, ())| location)
+            .collect();
+        for (address, kind) in known {
+            shadows.make(address, kind);
+        }
+    });
+}
+
+/// Zero the known cells and words in a range; `written` also tells loom that the calling thread does it.
+///
+/// # Safety
+///
+/// The memory is mapped, and no reference to it is held.
+pub(crate) unsafe fn zero(range: Range<usize>, written: bool) {
+    let cells = SHADOWS.with_borrow(|shadows| {
+        let known = shadows
+            .known
+            .range((range.start, Kind::U32)..(range.end, Kind::U32));
+        known
+            .filter_map(|(&(address, kind), ())| match kind {
+                Kind::Bytes(size) => Some((address, size)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    });
+    for (address, size) in cells {
+        if written {
+            touch(address, size, true);
+        }
+        let cell: *mut u8 = std::ptr::with_exposed_provenance_mut(address);
+        // SAFETY: the caller's promise.
+        unsafe { cell.write_bytes(0, size) };
+    }
+}
+
+/// From now on an access to the range is an error.
+pub(crate) fn make_hole(range: Range<usize>) {
+    SHADOWS.with_borrow_mut(|shadows| shadows.holes.push(range));
+}
+
+/// The shadow of a location, if it has one. While a panic unwinds there are none: the execution is over.
+fn shadow(address: usize, kind: Kind) -> Option<Rc<Shadow>> {
+    if panicking() {
+        return None;
+    }
+    SHADOWS.with_borrow_mut(|shadows| shadows.find(address, kind))
+}
+
+/// Tell loom of an access to a cell or word.
+fn touch(address: usize, size: usize, writes: bool) {
+    if let Some(shadow) = shadow(address, Kind::Bytes(size))
+        && let Shadow::Bytes(cell) = &*shadow
+    {
+        if writes {
+            cell.with_mut(|_| ());
+        } else {
+            cell.with(|_| ());
+        }
+    }
+}
+
+/// As the `fence` of the core library.
+pub(crate) fn fence(order: Ordering) {
+    if panicking() || SHADOWS.with_borrow(|shadows| shadows.range.is_empty()) {
+        plain::fence(order);
+    } else {
+        watched::fence(order);
+    }
+}
+
+/// Read a word of a free block.
+///
+/// # Safety
+///
+/// As for [`core::ptr::read`].
+pub(crate) unsafe fn read(word: *const usize) -> usize {
+    touch(word.addr(), size_of::<usize>(), false);
+    // SAFETY: the caller's promise.
+    unsafe { word.read() }
+}
+
+/// Write a word of a free block.
+///
+/// # Safety
+///
+/// As for [`core::ptr::write`].
+pub(crate) unsafe fn write(word: *mut usize, value: usize) {
+    touch(word.addr(), size_of::<usize>(), true);
+    // SAFETY: the caller's promise.
+    unsafe { word.write(value) }
+}
+
+/// As the `Cell` of the core library.
+#[derive(Default)]
+#[repr(transparent)]
+pub(crate) struct Cell<T>(core::cell::Cell<T>);
+
+impl<T> Cell<T> {
+    fn touch(&self, writes: bool) {
+        touch(std::ptr::from_ref(self).addr(), size_of::<T>(), writes);
+    }
+
+    pub(crate) fn set(&self, value: T) {
+        self.touch(true);
+        self.0.set(value);
+    }
+
+    pub(crate) fn replace(&self, value: T) -> T {
+        self.touch(true);
+        self.0.replace(value)
+    }
+}
+
+impl<T: Copy> Cell<T> {
+    pub(crate) fn get(&self) -> T {
+        self.touch(false);
+        self.0.get()
+    }
+}
+
+/// One operation on the shadow of an atomic, else on the atomic.
+macro_rules! on {
+    ($self:ident, $kind:ident, $atomic:ident => $operation:expr) => {
+        match shadow(std::ptr::from_ref($self).addr(), Kind::$kind).as_deref() {
+            Some(Shadow::$kind($atomic)) => $operation,
+            _ => {
+                let $atomic = &$self.0;
+                $operation
+            }
+        }
+    };
+}
+
+macro_rules! atomic {
+    ($name:ident, $kind:ident, $int:ty) => {
+        /// As the atomic of this name of the core library. The weak exchange does not fail for no reason.
+        #[repr(transparent)]
+        pub(crate) struct $name(plain::$name);
+
+        #[allow(dead_code, reason = "not every width has every operation")]
+        impl $name {
+            pub(crate) const fn new(value: $int) -> Self {
+                Self(plain::$name::new(value))
+            }
+
+            pub(crate) fn load(&self, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.load(order))
+            }
+
+            pub(crate) fn store(&self, value: $int, order: Ordering) {
+                on!(self, $kind, atomic => atomic.store(value, order))
+            }
+
+            pub(crate) fn swap(&self, value: $int, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.swap(value, order))
+            }
+
+            pub(crate) fn compare_exchange(
+                &self,
+                old: $int,
+                new: $int,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$int, $int> {
+                on!(self, $kind, atomic => atomic.compare_exchange(old, new, success, failure))
+            }
+
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                old: $int,
+                new: $int,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$int, $int> {
+                self.compare_exchange(old, new, success, failure)
+            }
+
+            pub(crate) fn fetch_add(&self, value: $int, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.fetch_add(value, order))
+            }
+
+            pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.fetch_sub(value, order))
+            }
+
+            pub(crate) fn fetch_or(&self, value: $int, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.fetch_or(value, order))
+            }
+
+            pub(crate) fn fetch_and(&self, value: $int, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.fetch_and(value, order))
+            }
+
+            pub(crate) fn fetch_max(&self, value: $int, order: Ordering) -> $int {
+                on!(self, $kind, atomic => atomic.fetch_max(value, order))
+            }
+        }
+    };
+}
+
+atomic!(AtomicU32, U32, u32);
+atomic!(AtomicU64, U64, u64);
+atomic!(AtomicUsize, Usize, usize);
+
+/// As the `AtomicPtr` of the core library.
+#[repr(transparent)]
+pub(crate) struct AtomicPtr<T>(AtomicUsize, core::marker::PhantomData<*mut T>);
+
+// SAFETY: an address; what is there is the business of whoever follows it.
+unsafe impl<T> Sync for AtomicPtr<T> {}
+
+impl<T> AtomicPtr<T> {
+    pub(crate) const fn new(pointer: *mut T) -> Self {
+        // A constant pointer has no address; there is only one that is ever needed.
+        assert!(pointer.is_null());
+        Self(AtomicUsize::new(0), core::marker::PhantomData)
+    }
+
+    fn pointer(address: usize) -> *mut T {
+        std::ptr::with_exposed_provenance_mut(address)
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> *mut T {
+        Self::pointer(self.0.load(order))
+    }
+
+    pub(crate) fn store(&self, pointer: *mut T, order: Ordering) {
+        self.0.store(pointer.expose_provenance(), order);
+    }
+
+    pub(crate) fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T {
+        Self::pointer(self.0.swap(pointer.expose_provenance(), order))
+    }
+
+    pub(crate) fn compare_exchange(
+        &self,
+        old: *mut T,
+        new: *mut T,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<*mut T, *mut T> {
+        let (old, new) = (old.expose_provenance(), new.expose_provenance());
+        let result = self.0.compare_exchange(old, new, success, failure);
+        result.map(Self::pointer).map_err(Self::pointer)
+    }
+}
+
+/// A number that nothing but policy and statistics rest on: loom does not watch it, and its changes have one order.
+#[repr(transparent)]
+pub(crate) struct Tally(plain::AtomicUsize);
+
+impl Tally {
+    pub(crate) const fn new(value: usize) -> Self {
+        Self(plain::AtomicUsize::new(value))
+    }
+
+    pub(crate) fn load(&self, _order: Ordering) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn store(&self, value: usize, _order: Ordering) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fetch_add(&self, value: usize, _order: Ordering) -> usize {
+        self.0.fetch_add(value, Ordering::Relaxed)
+    }
+
+    pub(crate) fn fetch_sub(&self, value: usize, _order: Ordering) -> usize {
+        self.0.fetch_sub(value, Ordering::Relaxed)
+    }
+
+    pub(crate) fn fetch_max(&self, value: usize, _order: Ordering) -> usize {
+        self.0.fetch_max(value, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,337 @@
+//! What a model runs in: a kernel in ordinary memory, threads with words of their own, and the loop that has loom try
+//! every order.
+//!
+//! Memory is handed out at the same addresses in every execution, and no address twice in one: a shadow is found by its
+//! address, and a use after `unmap` is noticed.
+
+use crate::{
+    config::{CHUNK, Tuning},
+    primitive::{self, shadow},
+    process::{Instance, Process},
+};
+use loom::thread::JoinHandle;
+use ralloc_platform::{Hooks, Platform, System, THREAD_WORDS, ThreadBlock};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    marker::PhantomData,
+    ops::Range,
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    ptr::NonNull,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::panicking,
+    time::Instant,
+};
+
+/// Addresses of a model. Memory that is not touched costs nothing.
+const SPACE: usize = 24 * CHUNK;
+/// The first of them are for what is there from the beginning.
+const STATICS: usize = CHUNK;
+/// The next are for mappings that are aligned to less than a chunk.
+const TABLES: usize = 2 * CHUNK;
+/// Words on the stack of a thread.
+const STACK: usize = 1 << 14;
+/// Operations of one execution, at most.
+const BRANCHES: usize = 20_000;
+/// Names a bound in place of the models' own.
+const BOUND: &str = "RALLOC_LOOM_BOUND";
+
+/// The addresses of the model that runs in this operating-system thread.
+#[derive(Clone, Copy)]
+struct Space {
+    base: usize,
+    next_table: usize,
+    next: usize,
+    hooks: Option<Hooks>,
+    process: *const (),
+}
+
+thread_local! {
+    static SPACE_NOW: Cell<Option<Space>> = const { Cell::new(None) };
+    static LAST_WORDS: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+loom::thread_local! {
+    static WORDS: RefCell<[usize; THREAD_WORDS]> = RefCell::new([0; THREAD_WORDS]);
+}
+
+fn with_space<R>(operation: impl FnOnce(&mut Space) -> R) -> R {
+    let mut space = SPACE_NOW.get().expect("a model is running");
+    let result = operation(&mut space);
+    SPACE_NOW.set(Some(space));
+    result
+}
+
+/// The kernel of a model. It never refuses.
+pub(super) struct Kernel;
+
+// SAFETY: the memory is part of one mapping of the real kernel, handed out once in an execution, and zeroed before.
+unsafe impl Platform for Kernel {
+    fn page_size(&self) -> usize {
+        4096
+    }
+
+    fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let base = with_space(|space| {
+            let next = match align < CHUNK {
+                true => &mut space.next_table,
+                false => &mut space.next,
+            };
+            let base = next.next_multiple_of(align);
+            *next = base + size;
+            base
+        });
+        NonNull::new(std::ptr::with_exposed_provenance_mut(base))
+    }
+
+    fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
+        with_space(|space| {
+            let fits = space.next == end.addr().get();
+            space.next += if fits { additional } else { 0 };
+            fits
+        })
+    }
+
+    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
+        shadow::make_hole(range(base, size));
+        true
+    }
+
+    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
+        // SAFETY: the caller says that nobody needs what is there.
+        unsafe { shadow::zero(range(base, size), true) };
+        true
+    }
+
+    unsafe fn relocate(
+        &self,
+        old: NonNull<u8>,
+        old_size: usize,
+        new_size: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
+        let new = self.map(new_size, align)?;
+        // SAFETY: a block has a word, which is all that models write.
+        let word = unsafe { primitive::read(old.as_ptr().cast()) };
+        // SAFETY: as above.
+        unsafe { primitive::write(new.as_ptr().cast(), word) };
+        shadow::make_hole(range(old, old_size));
+        Some(new)
+    }
+
+    unsafe fn program_break(&self, _to: Option<usize>) -> usize {
+        0
+    }
+
+    fn arm_thread_exit(&self) -> bool {
+        true
+    }
+
+    fn install(&self, hooks: Hooks) {
+        with_space(|space| space.hooks = Some(hooks));
+    }
+
+    fn entropy(&self) -> usize {
+        0
+    }
+
+    fn write_stderr(&self, text: &[u8]) {
+        eprintln!("{}", String::from_utf8_lossy(text));
+    }
+
+    fn yield_now(&self) {
+        loom::thread::yield_now();
+    }
+
+    fn abort(&self) -> ! {
+        panic!("the allocator gave up");
+    }
+}
+
+fn range(base: NonNull<u8>, size: usize) -> Range<usize> {
+    base.addr().get()..base.addr().get() + size
+}
+
+/// The words of a thread of the model.
+pub(super) struct Words;
+
+// SAFETY: loom keeps a copy for each of its threads.
+unsafe impl ThreadBlock for Words {
+    unsafe fn get(index: usize) -> usize {
+        if panicking() {
+            return 0;
+        }
+        WORDS.with(|words| words.borrow()[index])
+    }
+
+    unsafe fn set(index: usize, word: usize) {
+        if !panicking() {
+            WORDS.with(|words| words.borrow_mut()[index] = word);
+        }
+    }
+}
+
+/// An allocator in a model, with policy `T`.
+pub(super) struct Case<T>(PhantomData<T>);
+
+// SAFETY: a model has one process, from its beginning to its end.
+unsafe impl<T: Tuning> Instance for Case<T> {
+    type Platform = Kernel;
+    type Thread = Words;
+    type Tuning = T;
+
+    fn process() -> &'static Process<Self> {
+        let process: *const Process<Self> = with_space(|space| space.process).cast();
+        // SAFETY: set by `run`, for the same policy.
+        unsafe { &*process }
+    }
+}
+
+/// What a thread of the model starts with: blocks, above all.
+struct Carried<F>(F);
+
+// SAFETY: all threads of a model run in one thread of the operating system, and loom orders them.
+unsafe impl<F> Send for Carried<F> {}
+
+/// A thread of the model.
+pub(super) fn spawn(body: impl FnOnce() + 'static) -> JoinHandle<()> {
+    let carried = Carried(body);
+    let body = move || {
+        let Carried(body) = { carried };
+        body();
+    };
+    loom::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(body)
+        .expect("loom has room for a thread")
+}
+
+/// As [`spawn`], for a thread whose exit hook runs.
+pub(super) fn spawn_hooked(body: impl FnOnce() + 'static) -> JoinHandle<()> {
+    spawn(move || {
+        body();
+        exit();
+    })
+}
+
+/// What the C library does when the calling thread ends.
+pub(super) fn exit() {
+    let hooks = hooks();
+    (hooks.thread_exit)(0);
+}
+
+/// What the allocator has told the kernel.
+pub(super) fn hooks() -> Hooks {
+    with_space(|space| space.hooks).expect("the allocator has installed its hooks")
+}
+
+/// One protocol, and how far it is explored.
+pub(super) struct Model {
+    /// As it is called in `tests/README.md`.
+    pub(super) name: &'static str,
+    /// Preemptions in one execution, at most.
+    pub(super) bound: usize,
+}
+
+impl Model {
+    /// Has loom run `body` in every order, each time on a fresh copy of what `make` made.
+    pub(super) fn run<S: Sync + 'static>(
+        &self,
+        make: impl FnOnce() -> S,
+        body: impl Fn(&'static S) + Send + Sync + 'static,
+    ) {
+        keep_last_words();
+        let bound = match std::env::var(BOUND) {
+            Ok(text) => text.parse().expect("a number of preemptions"),
+            Err(_) => self.bound,
+        };
+        let template: &'static S = Box::leak(Box::new(make()));
+        let base = System.map(SPACE, CHUNK).expect("memory for a model");
+        shadow::watch(range(base, SPACE));
+        let body = Arc::new(body);
+        let start = Instant::now();
+        let executions = loop {
+            let executions = Arc::new(AtomicUsize::new(0));
+            let (count, body) = (Arc::clone(&executions), Arc::clone(&body));
+            let base = base.addr().get();
+            let execution = move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                body(begin(base, template));
+            };
+            let mut builder = loom::model::Builder::new();
+            builder.preemption_bound = Some(bound);
+            builder.max_branches = BRANCHES;
+            shadow::grew();
+            match panic::catch_unwind(AssertUnwindSafe(|| builder.check(execution))) {
+                Ok(()) => break executions.load(Ordering::Relaxed),
+                // The failure may be that of a shadow which was made too late; if not, it comes again.
+                Err(_) if shadow::grew() => {}
+                Err(why) => self.fail(executions.load(Ordering::Relaxed), why),
+            }
+        };
+        SPACE_NOW.set(None);
+        shadow::watch(0..0);
+        // SAFETY: mapped above, and the model is over.
+        unsafe { System.unmap(base, SPACE) };
+        let seconds = start.elapsed().as_secs_f64();
+        let name = self.name;
+        println!("model {name} | {bound} | {executions} | {seconds:.1}");
+    }
+
+    /// As [`run`](Self::run), on an allocator whose hooks are installed.
+    pub(super) fn run_process<T: Tuning>(
+        &self,
+        body: impl Fn(&'static Process<Case<T>>) + Send + Sync + 'static,
+    ) {
+        let make = || Process::<Case<T>>::new(Kernel);
+        self.run(make, move |process| {
+            with_space(|space| space.process = std::ptr::from_ref(process).cast());
+            crate::install::<Case<T>>();
+            body(process);
+        });
+    }
+
+    fn fail(&self, executions: usize, why: Box<dyn Any + Send>) -> ! {
+        let words = LAST_WORDS.take().unwrap_or_default();
+        println!("{}, execution {executions}: {words}", self.name);
+        panic::resume_unwind(why)
+    }
+}
+
+/// Start an execution: all memory is as it was, and what is known is shadowed.
+fn begin<S>(base: usize, template: &S) -> &'static S {
+    SPACE_NOW.set(Some(Space {
+        base,
+        next_table: base + STATICS,
+        next: base + TABLES,
+        hooks: None,
+        process: std::ptr::null(),
+    }));
+    shadow::forget();
+    // SAFETY: the last execution is over; zero is what fresh memory reads.
+    unsafe { shadow::zero(base + STATICS..base + SPACE, false) };
+    let place: *mut S = std::ptr::with_exposed_provenance_mut(base);
+    // SAFETY: the memory is mapped, aligned and large enough; the template is never dropped.
+    unsafe { place.copy_from_nonoverlapping(template, 1) };
+    shadow::renew(base..base + SPACE);
+    // SAFETY: just initialised, and in place until the next execution.
+    unsafe { &*place }
+}
+
+/// Of a failure that is a reason to start over nobody wants to hear; of the last one everybody.
+fn keep_last_words() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            if SPACE_NOW.get().is_some() {
+                LAST_WORDS.set(Some(info.to_string()));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
