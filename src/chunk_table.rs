@@ -43,7 +43,7 @@ pub(crate) struct ChunkTable {
     /// Entries in use or vacant again: all below this have been used.
     entries: AtomicUsize,
     /// Entries below `entries` that are vacant.
-    pub(crate) vacant: AtomicUsize,
+    pub(crate) vacant: Tally,
     /// Not 0 while a thread extends the first chunk, and when that has failed for good.
     extending: AtomicUsize,
     /// Slices that are mapped.
@@ -64,7 +64,7 @@ impl ChunkTable {
             first: Segment::new(),
             more: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS - 1],
             entries: AtomicUsize::new(0),
-            vacant: AtomicUsize::new(0),
+            vacant: Tally::new(0),
             extending: AtomicUsize::new(0),
             committed: Tally::new(0),
             claimed: Tally::new(0),
@@ -386,10 +386,10 @@ impl ChunkTable {
                 unsafe { kernel.unmap(segment.cast(), size) };
             }
         }
-        for word in [&self.entries, &self.vacant, &self.extending] {
+        for word in [&self.entries, &self.extending] {
             word.store(0, Ordering::Relaxed);
         }
-        for total in [&self.committed, &self.claimed, &self.dirty] {
+        for total in [&self.vacant, &self.committed, &self.claimed, &self.dirty] {
             total.store(0, Ordering::Relaxed);
         }
     }
@@ -432,7 +432,7 @@ impl ChunkTable {
                 "a chunk with room is known to have some"
             );
         }
-        let is = |total: &AtomicUsize, sum: usize| total.load(Ordering::Relaxed) == sum;
+        let is = |total: &Tally, sum: usize| total.load(Ordering::Relaxed) == sum;
         assert!(is(&self.claimed, claimed), "claimed slices are counted");
         assert!(is(&self.dirty, dirty), "dirty slices are counted");
         assert!(is(&self.committed, committed), "mapped slices are counted");

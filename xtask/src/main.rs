@@ -9,6 +9,7 @@ mod header;
 mod instructions;
 mod library;
 mod lint;
+mod loom;
 mod needs;
 mod pool;
 mod process;
@@ -40,6 +41,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Explore the models of the concurrent protocols, further than the tests do, and print what it took.
+    Loom(loom::Exploration),
     /// Check format, lints and documentation: short for `test --tier lint`.
     Lint,
 }
@@ -75,6 +78,7 @@ fn main() -> Result<ExitCode> {
             filter: None,
             lib: None,
         }),
+        Command::Loom(exploration) => loom::explore(&exploration),
         Command::Bench { args } => cargo::bench(&args),
     }
 }

@@ -1,6 +1,6 @@
 //! The kinds of test there are, in the order in which they run: what fails fastest comes first.
 
-use crate::{c_tests, instructions, lint, programs, report::Report, unit};
+use crate::{c_tests, instructions, lint, loom, programs, report::Report, unit};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub(crate) enum Tier {
     Lint,
     Unit,
+    Loom,
     C,
     Instructions,
     Programs,
@@ -33,9 +34,10 @@ impl Request {
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Lint,
         Self::Unit,
+        Self::Loom,
         Self::C,
         Self::Instructions,
         Self::Programs,
@@ -45,6 +47,7 @@ impl Tier {
         match self {
             Self::Lint => "lint",
             Self::Unit => "unit",
+            Self::Loom => "loom",
             Self::C => "c",
             Self::Instructions => "instructions",
             Self::Programs => "programs",
@@ -55,6 +58,9 @@ impl Tier {
         match self {
             Self::Lint => "format, clippy and documentation, without a warning",
             Self::Unit => "the tests of each package",
+            Self::Loom => {
+                "models of the concurrent protocols, every order of events within a bound"
+            }
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Instructions => "how many instructions the hit paths execute",
             Self::Programs => "real programs on the library, whose results are checked",
@@ -65,6 +71,7 @@ impl Tier {
         match self {
             Self::Lint => lint::run(report),
             Self::Unit => unit::run(report),
+            Self::Loom => loom::run(report),
             Self::C => c_tests::run(request, report),
             Self::Instructions => instructions::run(request, report),
             Self::Programs => programs::run(request, report),

@@ -6,7 +6,7 @@ use crate::{
     report::{Outcome, Report},
 };
 use anyhow::Result;
-use std::{fs, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 /// For one package, built and run.
 const LIMIT: Duration = Duration::from_secs(900);
@@ -26,23 +26,7 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         let mut command = cargo::command(&["test", "--package", package, "--no-fail-fast"]);
         suite(package, command.args(options), report)?;
     }
-    models(report)
-}
-
-/// Runs the tests called `loom`, which try every order of events, in a build of their own.
-fn models(report: &mut Report) -> Result<()> {
-    let manifest = fs::read_to_string(cargo::root().join("Cargo.toml"))?;
-    if !manifest.contains("cfg(loom)'.dev-dependencies")
-        && !manifest.contains("cfg(loom)'.dependencies")
-    {
-        return Ok(());
-    }
-    let words = ["test", "--package", "ralloc", "--lib", "--release", "loom"];
-    let mut command = cargo::command(&words);
-    command
-        .env("RUSTFLAGS", "--cfg loom")
-        .env("CARGO_TARGET_DIR", cargo::target()?.join("loom"));
-    suite("ralloc", &mut command, report)
+    Ok(())
 }
 
 /// Runs one `cargo test` and reports each of its tests.
