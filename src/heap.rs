@@ -17,15 +17,10 @@ use crate::{
     memory::Memory,
     page::Page,
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
+    queue::Queue,
     remote::{Batch, Inbox, Ring},
     size_class::{CLASSES, SizeClass},
 };
-
-/// Pages of one class that may have a block to give, linked through their records.
-struct Queue {
-    first: Cell<*const Page>,
-    last: Cell<*const Page>,
-}
 
 /// A heap record. All zero is a heap without pages; records are never freed.
 #[repr(C)]
@@ -46,7 +41,7 @@ pub(crate) struct Heap {
     pub(crate) busy: Cell<u32>,
     /// Batches that this heap's thread has delivered. Written by the owner, read by anybody.
     pub(crate) sent: Tally,
-    /// Classes whose only page is empty, now and at the last housekeeping.
+    /// Classes that may have an empty page: every class that has one is here. Now, and at the last housekeeping.
     idle: Cell<u64>,
     idle_before: Cell<u64>,
     /// Of an orphan: classes that have pages to give. A hint for adopters.
@@ -65,63 +60,6 @@ pub(crate) struct Refill {
     pub(crate) first: Block,
     /// Whether the first block reads zero but for its first word.
     pub(crate) zeroed: bool,
-}
-
-impl Queue {
-    fn first(&self) -> Option<&Page> {
-        // SAFETY: a page in a queue has its record.
-        unsafe { self.first.get().as_ref() }
-    }
-
-    fn is_single(&self) -> bool {
-        core::ptr::eq(self.first.get(), self.last.get())
-    }
-
-    fn push_first(&self, page: &Page) {
-        let old = self.first.replace(page);
-        page.prev.set(core::ptr::null());
-        page.next.set(old);
-        // SAFETY: as in `first`.
-        match unsafe { old.as_ref() } {
-            Some(old) => old.prev.set(page),
-            None => self.last.set(page),
-        }
-    }
-
-    fn push_last(&self, page: &Page) {
-        let old = self.last.replace(page);
-        page.next.set(core::ptr::null());
-        page.prev.set(old);
-        // SAFETY: as in `first`.
-        match unsafe { old.as_ref() } {
-            Some(old) => old.next.set(page),
-            None => self.first.set(page),
-        }
-    }
-
-    fn remove(&self, page: &Page) {
-        let (prev, next) = (page.prev.get(), page.next.get());
-        // SAFETY: as in `first`.
-        match unsafe { prev.as_ref() } {
-            Some(prev) => prev.next.set(next),
-            None => self.first.set(next),
-        }
-        // SAFETY: as in `first`.
-        match unsafe { next.as_ref() } {
-            Some(next) => next.prev.set(prev),
-            None => self.last.set(prev),
-        }
-    }
-
-    fn pages(&self) -> impl Iterator<Item = &Page> {
-        let mut page = self.first();
-        core::iter::from_fn(move || {
-            let this = page?;
-            // SAFETY: as in `first`.
-            page = unsafe { this.next.get().as_ref() };
-            Some(this)
-        })
-    }
 }
 
 impl Heap {
@@ -185,7 +123,10 @@ impl Heap {
                 queue.remove(fuller);
                 queue.push_first(fuller);
             } else if page.extendable() {
-                self.idle.set(self.idle.get() & !class.bit());
+                // Another page may be the empty one.
+                if page.used.get() == 0 {
+                    self.idle.set(self.idle.get() & !class.bit());
+                }
                 let extension = page.extend(limit);
                 return Some(Refill {
                     first: extension.first,
@@ -244,6 +185,8 @@ impl Heap {
         page.open(class, run.is_clean(), memory.epoch());
         chunk.set_owners(run.first, run.slices, Owner::heap(self.address(), 0));
         self.queue(class).push_first(page);
+        // Unless it is extended: what comes home meanwhile is used first.
+        self.idle.set(self.idle.get() | class.bit());
         true
     }
 
@@ -346,8 +289,7 @@ impl Heap {
         self.inbox.discard();
         self.ring.flush().for_each(drop);
         for queue in &self.queues {
-            queue.first.set(core::ptr::null());
-            queue.last.set(core::ptr::null());
+            queue.forget();
         }
     }
 
@@ -387,8 +329,8 @@ impl Heap {
         while left != 0 {
             let class = SizeClass::from_index(left.trailing_zeros() as usize);
             left &= left - 1;
-            let empty = self.queue(class).pages().find(|page| page.used.get() == 0);
-            if let Some(page) = empty {
+            let empty = || self.queue(class).pages().find(|page| page.used.get() == 0);
+            while let Some(page) = empty() {
                 self.close_page(page, memory);
             }
         }
@@ -436,6 +378,9 @@ impl Heap {
         let chunk = unsafe { Chunk::of(page.chunk()) };
         chunk.set_owners(page.slice(), page.slices(), Owner::heap(to.address(), 0));
         to.queue(class).push_last(page);
+        if page.used.get() == 0 {
+            to.idle.set(to.idle.get() | class.bit());
+        }
         if cfg!(debug_assertions) {
             page.check();
             self.check_near(class);
@@ -446,10 +391,10 @@ impl Heap {
     /// Check what a slow path has just touched: the ends of the queue of `class`, and its first page.
     pub(crate) fn check_near(&self, class: SizeClass) {
         let queue = self.queue(class);
-        assert!(queue.first.get().is_null() == queue.last.get().is_null());
+        queue.check_ends();
         if let Some(page) = queue.first() {
             page.check_near();
-            assert!(page.class() == class && page.prev.get().is_null());
+            assert!(page.class() == class);
             assert!(page_of(page.start()).1.word() == self.address());
         }
     }
@@ -459,20 +404,21 @@ impl Heap {
         let mut pages = 0;
         for (index, queue) in self.queues.iter().enumerate() {
             let class = SizeClass::from_index(index);
-            let mut prev: *const Page = core::ptr::null();
+            queue.check();
             for page in queue.pages() {
                 page.check();
-                assert!(core::ptr::eq(page.prev.get(), prev));
                 assert!(page.class() == class, "a page is in the queue of its class");
+                assert!(
+                    page.used.get() != 0 || self.idle.get() & class.bit() != 0,
+                    "a page without used blocks is known to be empty"
+                );
                 let (_, owner) = page_of(page.start());
                 assert!(
                     owner.word() == self.address(),
                     "a queued page is ours and not full"
                 );
-                prev = page;
                 pages += 1;
             }
-            assert!(core::ptr::eq(queue.last.get(), prev));
         }
         pages
     }

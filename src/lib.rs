@@ -11,7 +11,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
-//! | shapes | `block` `free_list` `page` `chunk` `chunk_entry` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | shapes | `block` `free_list` `page` `queue` `chunk` `chunk_entry` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
 //! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] `global_alloc` | the verbs, as the outside knows them |
 //!
@@ -66,6 +66,7 @@ mod size_class;
 mod block;
 mod free_list;
 mod page;
+mod queue;
 mod chunk;
 mod chunk_entry;
 mod chunk_table;

@@ -87,6 +87,13 @@ impl Held {
         unsafe { c_abi::free::<Case>(self.start.as_ptr()) };
     }
 
+    /// Check, and free in this process: the block of the parent is another.
+    pub fn free_inherited(&self) {
+        self.check();
+        // SAFETY: the block is live in this process too; the parent does not see what becomes of it here.
+        unsafe { c_abi::free::<Case>(self.start.as_ptr()) };
+    }
+
     /// Resize by `realloc` or, with a count, `reallocarray`; if there is no memory the block is as it was.
     ///
     /// # Errors

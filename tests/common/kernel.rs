@@ -7,7 +7,7 @@ use ralloc_platform::{
 use std::{
     ptr::NonNull,
     sync::{
-        Mutex,
+        Mutex, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -25,6 +25,10 @@ pub struct Kernel {
     lost_threads: AtomicBool,
     /// Ranges that the kernel would not take back, and that nobody has tried to give back again.
     refused: Mutex<Vec<(usize, usize)>>,
+    /// Read while a call is under way: a fork in the middle of one would copy the locks above as held.
+    calls: RwLock<()>,
+    /// On the real kernel: bytes that may be mapped.
+    limit: AtomicUsize,
 }
 
 /// A name, and how to make such a kernel.
@@ -39,6 +43,8 @@ impl Kernel {
             mapped: AtomicUsize::new(0),
             lost_threads: AtomicBool::new(false),
             refused: Mutex::new(Vec::new()),
+            calls: RwLock::new(()),
+            limit: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -67,6 +73,27 @@ impl Kernel {
     /// Refuse nothing from now on.
     pub fn relent(&self) {
         self.sim.relent();
+        self.limit.store(usize::MAX, Relaxed);
+    }
+
+    /// Refuse calls after which more than about `bytes` would be mapped.
+    pub fn limit(&self, bytes: usize) {
+        self.sim.limit(bytes);
+        self.limit.store(bytes, Relaxed);
+    }
+
+    /// Whether `more` bytes may be mapped. On the real kernel: two threads that ask together may both be told yes.
+    fn admits(&self, more: usize) -> bool {
+        self.mapped.load(Relaxed).saturating_add(more) <= self.limit.load(Relaxed)
+    }
+
+    /// No call is under way while the guard lives.
+    pub fn no_calls(&self) -> impl Drop {
+        self.calls.write().expect("no panic while it is held")
+    }
+
+    fn call(&self) -> impl Drop {
+        self.calls.read().expect("no panic while it is held")
     }
 
     /// Whether a thread could not be told of its exit.
@@ -114,24 +141,27 @@ unsafe impl Platform for Kernel {
     }
 
     fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
+        let _call = self.call();
         if !self.real {
             return self.sim.map(size, align);
         }
-        let base = System.map(size, align);
+        let base = self.admits(size).then(|| System.map(size, align)).flatten();
         self.count(base.is_some(), size, 0);
         base
     }
 
     fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
+        let _call = self.call();
         if !self.real {
             return self.sim.extend(end, additional);
         }
-        let done = System.extend(end, additional);
+        let done = self.admits(additional) && System.extend(end, additional);
         self.count(done, additional, 0);
         done
     }
 
     unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _call = self.call();
         if self.real {
             // SAFETY: the caller's promise.
             let done = unsafe { System.unmap(base, size) };
@@ -151,6 +181,7 @@ unsafe impl Platform for Kernel {
     }
 
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _call = self.call();
         if self.real {
             // SAFETY: the caller's promise.
             unsafe { System.purge(base, size) }
@@ -167,9 +198,13 @@ unsafe impl Platform for Kernel {
         new_size: usize,
         align: usize,
     ) -> Option<NonNull<u8>> {
+        let _call = self.call();
         if !self.real {
             // SAFETY: the caller's promise.
             return unsafe { self.sim.relocate(old, old_size, new_size, align) };
+        }
+        if !self.admits(new_size - old_size) {
+            return None;
         }
         // SAFETY: the caller's promise.
         let moved = unsafe { System.relocate(old, old_size, new_size, align) };
@@ -183,6 +218,7 @@ unsafe impl Platform for Kernel {
     }
 
     fn arm_thread_exit(&self) -> bool {
+        let _call = self.call();
         let armed = self.sim.arm_thread_exit();
         self.lost_threads.fetch_or(!armed, Relaxed);
         armed

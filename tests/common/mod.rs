@@ -5,6 +5,8 @@
 //! - `held`: a live block with a pattern in it.
 //! - `reference`: all public operations, against a map of live ranges.
 //! - `draw`: sizes worth asking for, and repeatable random numbers.
+//! - `scenario`: what a program may do, and the conditions under which it may do it.
+//! - `fork`: a child of the test process.
 
 #![allow(
     dead_code,
@@ -14,11 +16,14 @@
 )]
 
 mod draw;
+mod fork;
 mod held;
 mod kernel;
 mod reference;
+pub mod scenario;
 
 pub use draw::{Draw, boundaries};
+pub use fork::fork;
 pub use held::Held;
 pub use kernel::Kernel;
 pub use reference::{Op, Reference};

@@ -1,14 +1,18 @@
-//! Scenarios in the spirit of the original ralloc's tests: each is written once, and then run plain, in several threads,
-//! in acid (other traffic between every two steps), and in threads that die while others hold their blocks; on
-//! every kernel.
+//! Scenarios in the spirit of the original ralloc's tests: each is written once, and multiplied by the conditions under
+//! which it runs.
+//!
+//! Scenarios know nothing of conditions: they allocate and free through a [`Subject`], around which the condition lets
+//! happen what it wants.
 
-mod common;
-
-use common::{Case, Draw, Held, KIB, Kernel};
+use super::{Case, Draw, Held, KIB};
 use ralloc::c_abi;
 use std::{
     collections::VecDeque,
-    sync::{Mutex, mpsc},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
 };
 
@@ -18,23 +22,24 @@ const THREADS: usize = 4;
 const STEPS: usize = 1000;
 
 /// An allocator under test: what a scenario sees of it.
-struct Subject<'a> {
+pub struct Subject<'a> {
     draw: Draw,
     surroundings: Surroundings<'a>,
 }
 
 /// What goes on around each step.
-enum Surroundings<'a> {
+pub enum Surroundings<'a> {
     /// Nothing.
     Plain,
-    /// Other traffic of the same thread.
-    Acid(Vec<Held>),
+    /// Other traffic: blocks of this thread, and a pool through which threads free one another's.
+    Acid(Vec<Held>, &'a Mutex<Vec<Held>>),
     /// Blocks are left for whoever outlives this thread.
     Bequest(&'a Mutex<Vec<Held>>),
 }
 
 impl<'a> Subject<'a> {
-    fn new(seed: u64, surroundings: Surroundings<'a>) -> Self {
+    /// The same seed makes the same requests.
+    pub fn new(seed: u64, surroundings: Surroundings<'a>) -> Self {
         let draw = Draw::new(seed + 1);
         Self { draw, surroundings }
     }
@@ -43,6 +48,13 @@ impl<'a> Subject<'a> {
         self.between();
         let seed = self.draw.word();
         Held::new(c_abi::malloc::<Case>(size), size, 16, seed).expect("there is memory enough")
+    }
+
+    fn allocate_aligned(&mut self, size: usize, align: usize) -> Held {
+        self.between();
+        let seed = self.draw.word();
+        let block = c_abi::aligned_alloc::<Case>(align, size);
+        Held::new(block, size, align, seed).expect("there is memory enough")
     }
 
     fn allocate_zeroed(&mut self, size: usize) -> Held {
@@ -82,12 +94,21 @@ impl<'a> Subject<'a> {
     }
 
     fn between(&mut self) {
-        let Surroundings::Acid(held) = &mut self.surroundings else {
+        let Surroundings::Acid(held, pool) = &mut self.surroundings else {
             return;
         };
         for _ in 0..self.draw.below(4) {
             if held.len() > 40 || !held.is_empty() && self.draw.below(2) == 0 {
-                held.swap_remove(self.draw.below(held.len())).free();
+                let old = held.swap_remove(self.draw.below(held.len()));
+                if self.draw.below(3) != 0 {
+                    old.free();
+                    continue;
+                }
+                let mut pool = pool.lock().expect("no panic while it is held");
+                pool.push(old);
+                if pool.len() > 20 {
+                    pool.swap_remove(self.draw.below(20)).free();
+                }
                 continue;
             }
             let (size, seed) = (self.draw.skewed(1, 40 * KIB), self.draw.word());
@@ -101,14 +122,14 @@ impl<'a> Subject<'a> {
 
 impl Drop for Subject<'_> {
     fn drop(&mut self) {
-        if let Surroundings::Acid(held) = &mut self.surroundings {
+        if let Surroundings::Acid(held, _) = &mut self.surroundings {
             held.drain(..).for_each(Held::free);
         }
     }
 }
 
 /// What was allocated last is freed first.
-fn last_in_first_out(subject: &mut Subject) {
+pub fn last_in_first_out(subject: &mut Subject) {
     let mut stack = Vec::new();
     for _ in 0..STEPS / 100 {
         for _ in 0..subject.draw.below(100) {
@@ -124,7 +145,7 @@ fn last_in_first_out(subject: &mut Subject) {
 }
 
 /// What was allocated first is freed first.
-fn first_in_first_out(subject: &mut Subject) {
+pub fn first_in_first_out(subject: &mut Subject) {
     let mut queue = VecDeque::new();
     for _ in 0..STEPS {
         let size = subject.size();
@@ -138,7 +159,7 @@ fn first_in_first_out(subject: &mut Subject) {
 }
 
 /// Blocks die in any order.
-fn random_replacement(subject: &mut Subject) {
+pub fn random_replacement(subject: &mut Subject) {
     let mut held: Vec<_> = (0..200).map(|_| subject.allocate(64)).collect();
     for _ in 0..STEPS {
         let (index, size) = (subject.draw.below(held.len()), subject.size());
@@ -150,7 +171,7 @@ fn random_replacement(subject: &mut Subject) {
 }
 
 /// Vectors grow, shrink and grow again.
-fn realloc_growth(subject: &mut Subject) {
+pub fn realloc_growth(subject: &mut Subject) {
     for _ in 0..STEPS / 100 {
         let mut vectors: Vec<_> = (0..4).map(|_| subject.allocate(8)).collect();
         let most = subject.draw.skewed(KIB, 6000 * KIB);
@@ -171,7 +192,7 @@ fn realloc_growth(subject: &mut Subject) {
 }
 
 /// Memory that others have written to is clean when it is asked for clean.
-fn zeroed(subject: &mut Subject) {
+pub fn zeroed(subject: &mut Subject) {
     let mut held = VecDeque::new();
     for _ in 0..STEPS {
         let size = subject.size();
@@ -192,7 +213,7 @@ fn zeroed(subject: &mut Subject) {
 }
 
 /// One thread allocates, another frees, and the other way round at the same time.
-fn hand_over(subject: &mut Subject) {
+pub fn hand_over(subject: &mut Subject) {
     let (to_other, from_me) = mpsc::sync_channel::<Held>(64);
     let (to_me, from_other) = mpsc::sync_channel::<Held>(64);
     let seed = subject.draw.word() >> 1;
@@ -218,38 +239,98 @@ fn hand_over(subject: &mut Subject) {
         }
         drop(to_other);
         from_other.into_iter().for_each(|held| subject.free(held));
-        common::join(other);
+        super::join(other);
     });
 }
 
-type Scenario = fn(&mut Subject);
-
-fn plain(scenario: Scenario) {
-    scenario(&mut Subject::new(1, Surroundings::Plain));
-    common::verify();
+/// Every alignment, with sizes below and above it.
+pub fn aligned(subject: &mut Subject) {
+    let mut held = VecDeque::new();
+    for step in 0..STEPS / 2 {
+        let most = if step % 50 == 0 { 23 } else { 14 };
+        let align = 1 << (3 + subject.draw.below(most - 3));
+        let size = subject.draw.skewed(1, 4 * align);
+        held.push_back(subject.allocate_aligned(size, align));
+        if held.len() > 60 {
+            let old = held.swap_remove_back(subject.draw.below(60));
+            subject.free(old.expect("in range"));
+        }
+    }
+    held.into_iter().for_each(|held| subject.free(held));
 }
 
-fn in_several_threads(scenario: Scenario) {
+/// A heap grows, most of it goes, a little stays here and there; again and again.
+pub fn ebb_and_flow(subject: &mut Subject) {
+    let mut stays = Vec::new();
+    for tide in 1..=5 {
+        let flood: Vec<_> = (0..STEPS / 2)
+            .map(|_| {
+                let size = subject.size();
+                subject.allocate(size)
+            })
+            .collect();
+        for (index, held) in flood.into_iter().enumerate() {
+            if index % (8 * tide) == 0 {
+                stays.push(held);
+            } else {
+                subject.free(held);
+            }
+        }
+    }
+    stays.into_iter().for_each(|held| subject.free(held));
+}
+
+/// What a thread does with a subject.
+pub type Scenario = fn(&mut Subject);
+
+/// All scenarios.
+pub const SCENARIOS: [Scenario; 8] = [
+    last_in_first_out,
+    first_in_first_out,
+    random_replacement,
+    realloc_growth,
+    zeroed,
+    hand_over,
+    aligned,
+    ebb_and_flow,
+];
+
+/// One thread.
+pub fn plain(scenario: Scenario) {
+    scenario(&mut Subject::new(1, Surroundings::Plain));
+    super::verify();
+}
+
+/// Several threads at the same time.
+pub fn in_several_threads(scenario: Scenario) {
     thread::scope(|scope| {
         let work = |seed| move || scenario(&mut Subject::new(seed, Surroundings::Plain));
         let threads: Vec<_> = (0..THREADS as u64)
             .map(|seed| scope.spawn(work(seed)))
             .collect();
-        threads.into_iter().for_each(common::join);
+        threads.into_iter().for_each(super::join);
     });
-    common::verify();
+    super::verify();
 }
 
-fn in_acid(scenario: Scenario) {
+/// Other traffic between every two steps.
+pub fn in_acid(scenario: Scenario) {
+    let pool = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        let work = |seed| move || scenario(&mut Subject::new(seed, Surroundings::Acid(Vec::new())));
+        let work = |seed| {
+            let surroundings = Surroundings::Acid(Vec::new(), &pool);
+            move || scenario(&mut Subject::new(seed, surroundings))
+        };
         let threads: Vec<_> = (0..2).map(|seed| scope.spawn(work(seed))).collect();
-        threads.into_iter().for_each(common::join);
+        threads.into_iter().for_each(super::join);
     });
-    common::verify();
+    let rest = pool.into_inner().expect("no panic");
+    rest.into_iter().for_each(Held::free);
+    super::verify();
 }
 
-fn in_dying_threads(scenario: Scenario) {
+/// Threads die, and leave blocks behind that others free, meanwhile and later.
+pub fn in_dying_threads(scenario: Scenario) {
     let heirs = Mutex::new(Vec::new());
     for round in 0..2_u64 {
         thread::scope(|scope| {
@@ -264,45 +345,68 @@ fn in_dying_threads(scenario: Scenario) {
             for thread in threads {
                 let some: Vec<_> = heirs.lock().expect("no panic").drain(..).collect();
                 some.into_iter().for_each(Held::free);
-                common::join(thread);
+                super::join(thread);
             }
         });
     }
-    common::verify();
+    super::verify();
     let rest = heirs.into_inner().expect("no panic");
     rest.into_iter().for_each(Held::free);
-    common::verify();
+    super::verify();
 }
 
-fn in_all_ways(scenario: Scenario) {
-    for (name, kernel) in Kernel::all() {
-        println!("on {name}");
-        common::run(kernel(), || plain(scenario));
-        common::run(kernel(), || in_several_threads(scenario));
-        common::run(kernel(), || in_acid(scenario));
-        common::run(kernel(), || in_dying_threads(scenario));
-        common::run(kernel(), || {
-            plain(scenario);
-            in_dying_threads(scenario);
-            in_several_threads(scenario);
-        });
-    }
-}
-
-/// A test for each scenario.
-macro_rules! scenarios {
-    ($($scenario:ident)*) => {
-        mod scenarios {
-            $(#[test] fn $scenario() { super::in_all_ways(super::$scenario) })*
+/// Children of `fork`, made while other threads are at it: each has the blocks of the forking thread and some of others,
+/// frees them, and does the same again with threads and a child of its own.
+pub fn in_forked_child(scenario: Scenario) {
+    let (over, shared) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        let work = |seed| {
+            let (over, surroundings) = (&over, Surroundings::Bequest(&shared));
+            move || {
+                let mut subject = Subject::new(seed, surroundings);
+                scenario(&mut subject);
+                while !over.load(Relaxed) {
+                    first_in_first_out(&mut subject);
+                }
+            }
+        };
+        let threads: Vec<_> = (0..2).map(|seed| scope.spawn(work(seed))).collect();
+        let mut mine = Subject::new(2, Surroundings::Plain);
+        let mut held: Vec<_> = (0..100).map(|_| mine.allocate(200)).collect();
+        while held.len() < 150 {
+            held.extend(shared.lock().expect("no panic").drain(..));
+            thread::yield_now();
         }
-    };
+        super::fork(|| inherit(scenario, &held));
+        held.into_iter().for_each(|held| mine.free(held));
+        over.store(true, Relaxed);
+        threads.into_iter().for_each(super::join);
+    });
+    let rest = shared.into_inner().expect("no panic");
+    rest.into_iter().for_each(Held::free);
+    super::verify();
 }
 
-scenarios! {
-    last_in_first_out
-    first_in_first_out
-    random_replacement
-    realloc_growth
-    zeroed
-    hand_over
+/// What a child does with what it has inherited.
+fn inherit(scenario: Scenario, held: &[Held]) {
+    held.iter().for_each(Held::check);
+    let (left, right) = held.split_at(held.len() / 2);
+    left.iter().for_each(Held::free_inherited);
+    in_several_threads(scenario);
+    super::fork(|| {
+        right.iter().for_each(Held::free_inherited);
+        plain(scenario);
+    });
+    right.iter().for_each(Held::free_inherited);
+    c_abi::malloc_trim::<Case>();
+    scenario(&mut Subject::new(3, Surroundings::Plain));
+    super::verify();
+}
+
+/// One thing after the other, on an allocator that has been used.
+pub fn one_after_the_other(scenario: Scenario) {
+    plain(scenario);
+    in_dying_threads(scenario);
+    in_acid(scenario);
+    in_several_threads(scenario);
 }
