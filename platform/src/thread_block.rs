@@ -33,6 +33,7 @@
     all(target_arch = "x86_64", target_pointer_width = "64"),
     all(target_arch = "aarch64", target_pointer_width = "64"),
     target_arch = "riscv64",
+    target_arch = "x86",
 ))]
 #[macro_use]
 mod storage;
@@ -40,6 +41,7 @@ mod storage;
     all(target_arch = "x86_64", target_pointer_width = "64"),
     all(target_arch = "aarch64", target_pointer_width = "64"),
     target_arch = "riscv64",
+    target_arch = "x86",
 ))]
 pub use storage::StaticBlock;
 
@@ -63,10 +65,14 @@ mod leaf;
 #[cfg(target_arch = "riscv64")]
 #[path = "thread_block/riscv64.rs"]
 mod leaf;
+#[cfg(target_arch = "x86")]
+#[path = "thread_block/x86.rs"]
+mod leaf;
 #[cfg(not(any(
     all(target_arch = "x86_64", target_pointer_width = "64"),
     all(target_arch = "aarch64", target_pointer_width = "64"),
     target_arch = "riscv64",
+    target_arch = "x86",
 )))]
 pub use elsewhere::KeyBlock as StaticBlock;
 
@@ -76,6 +82,7 @@ pub use elsewhere::KeyBlock as StaticBlock;
         all(target_arch = "x86_64", target_pointer_width = "64"),
         all(target_arch = "aarch64", target_pointer_width = "64"),
         target_arch = "riscv64",
+        target_arch = "x86",
     ))
 ))]
 pub(crate) mod elsewhere;

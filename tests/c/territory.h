@@ -4,13 +4,13 @@
 #pragma once
 #include "common.h"
 
-#define ADDRESS_BITS 47
+#define ADDRESS_BITS (sizeof(void *) == 8 ? 47 : 32)
 #define GRAIN 8
 
 static _Atomic(uint64_t) *territory;
 
 UNUSED void territory_open(void) {
-    size_t bytes = ((size_t)1 << ADDRESS_BITS) / GRAIN / 8;
+    size_t bytes = (size_t)(((uint64_t)1 << ADDRESS_BITS) / GRAIN / 8);
     void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(map != MAP_FAILED, "mmap of the territory: %s", strerror(errno));
@@ -20,8 +20,8 @@ UNUSED void territory_open(void) {
 /// Applies one change to all bits of a block; a bit that already is as it should become is a fault.
 static inline bool survey(const void *block, size_t n, bool take) {
     uintptr_t bit = (uintptr_t)block / GRAIN;
-    uintptr_t end = ((uintptr_t)block + (n ? n : 1) + GRAIN - 1) / GRAIN;
-    if ((uintptr_t)block + n >= (uintptr_t)1 << ADDRESS_BITS) return false;
+    uintptr_t end = (uintptr_t)(((uint64_t)(uintptr_t)block + (n ? n : 1) + GRAIN - 1) / GRAIN);
+    if ((uint64_t)(uintptr_t)block + n > (uint64_t)1 << ADDRESS_BITS) return false;
     while (bit < end) {
         unsigned low = bit % 64;
         size_t count = end - bit < 64 - low ? end - bit : 64 - low;

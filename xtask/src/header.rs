@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 /// The keys and values of the comment that opens a file, in order.
-pub(crate) struct Header(Vec<(String, String)>);
+pub(crate) struct Header(Vec<Entry>);
+
+struct Entry {
+    key: String,
+    value: String,
+    reason: String,
+}
 
 impl Header {
     /// Reads comment lines that begin with `mark`, up to the first other line.
@@ -16,26 +22,35 @@ impl Header {
             .map_while(|line| line.strip_prefix(mark));
         let pairs = comment.filter_map(|line| {
             let (key, value) = line.split_once(':')?;
-            let value = value.split(" -- ").next().unwrap_or_default();
-            Some((key.trim().to_owned(), value.trim().to_owned()))
+            let (value, reason) = value.split_once(" -- ").unwrap_or((value, ""));
+            Some(Entry {
+                key: key.trim().to_owned(),
+                value: value.trim().to_owned(),
+                reason: reason.trim().to_owned(),
+            })
         });
         Self(pairs.collect())
     }
 
     /// Every value of a key.
     pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.with_reasons(key).map(|(value, _)| value)
+    }
+
+    /// Every value of a key, and what was said to the reader about it.
+    pub(crate) fn with_reasons<'a>(
+        &'a self,
+        key: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0
             .iter()
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+            .filter(move |entry| entry.key == key)
+            .map(|entry| (entry.value.as_str(), entry.reason.as_str()))
     }
 
     /// The first value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
+    pub(crate) fn get<'a>(&'a self, key: &'a str) -> Option<&'a str> {
+        self.all(key).next()
     }
 
     /// Every word in the values of a key.
@@ -74,5 +89,7 @@ mod tests {
     fn a_reason_may_follow() {
         let header = Header::parse("// control: skip -- it: is slow\n", "//");
         assert_eq!(header.get("control"), Some("skip"));
+        let reasons: Vec<_> = header.with_reasons("control").collect();
+        assert_eq!(reasons, [("skip", "it: is slow")]);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -36,13 +36,20 @@ impl Library {
                 .with_context(|| library.display().to_string())?,
             None => cargo::build_library()?,
         };
+        let beside = built.with_extension("a");
+        Self::at(&built, beside.is_file().then_some(beside))
+    }
+
+    /// The library as it lies here, and its archive.
+    pub(crate) fn at(built: &Path, archive: Option<PathBuf>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("ralloc-test-").tempdir()?;
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
         process::remove_at_interrupt(folder.path());
         let shared = folder.path().join("libralloc.so");
-        fs::copy(&built, &shared)?;
-        let beside = built.with_extension("a");
-        let archive = beside.is_file().then_some(beside);
+        // Where everything is linked statically there is none.
+        if built.is_file() {
+            fs::copy(built, &shared)?;
+        }
         Ok(Self {
             folder,
             shared,

@@ -3,13 +3,17 @@
 //! A *tier* ([`tier`]) is a kind of test; it looks for its tests, says what it needs from the machine
 //! ([`needs`]), runs them under a time limit ([`process`]) and hands every outcome to the [`report`].
 
+mod c_program;
 mod c_tests;
 mod cargo;
+mod clauses;
+mod cross;
 mod header;
 mod instructions;
 mod library;
 mod lint;
 mod loom;
+mod machine;
 mod needs;
 mod pool;
 mod process;
@@ -18,8 +22,8 @@ mod report;
 mod tier;
 mod unit;
 
-use crate::{report::Report, tier::Tier};
-use anyhow::Result;
+use crate::{cross::Cross, report::Report, tier::Tier};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -43,6 +47,10 @@ enum Command {
     },
     /// Explore the models of the concurrent protocols, further than the tests do, and print what it took.
     Loom(loom::Exploration),
+    /// Run the C programs on other processors and with other C libraries.
+    Cross(Cross),
+    /// Write the table of clauses in `libralloc/README.md` from what the C programs say.
+    Clauses,
     /// Check format, lints and documentation: short for `test --tier lint`.
     Lint,
 }
@@ -79,6 +87,8 @@ fn main() -> Result<ExitCode> {
             lib: None,
         }),
         Command::Loom(exploration) => loom::explore(&exploration),
+        Command::Cross(cross) => run_cross(&cross),
+        Command::Clauses => clauses::write(),
         Command::Bench { args } => cargo::bench(&args),
     }
 }
@@ -95,5 +105,18 @@ fn run(test: &Test) -> Result<ExitCode> {
             report.tier(tier.name(), |report| tier.run(&request, report))?;
         }
     }
+    Ok(report.close())
+}
+
+fn run_cross(cross: &Cross) -> Result<ExitCode> {
+    if let Some(name) = cross.unknown() {
+        bail!("no machine is called {name}; `cargo xtask cross --list` names them");
+    }
+    if cross.lists()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    process::begin()?;
+    let mut report = Report::new();
+    report.tier("cross", |report| cross::run(cross, report))?;
     Ok(report.close())
 }

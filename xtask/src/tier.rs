@@ -1,6 +1,12 @@
 //! The kinds of test there are, in the order in which they run: what fails fastest comes first.
 
-use crate::{c_tests, instructions, lint, loom, programs, report::Report, unit};
+use crate::{
+    c_tests,
+    cross::{self, Cross},
+    instructions, lint, loom, programs,
+    report::Report,
+    unit,
+};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -14,6 +20,7 @@ pub(crate) enum Tier {
     C,
     Instructions,
     Programs,
+    Cross,
 }
 
 /// What the user asked of the tiers that preload the library.
@@ -34,13 +41,14 @@ impl Request {
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Lint,
         Self::Unit,
         Self::Loom,
         Self::C,
         Self::Instructions,
         Self::Programs,
+        Self::Cross,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -51,6 +59,7 @@ impl Tier {
             Self::C => "c",
             Self::Instructions => "instructions",
             Self::Programs => "programs",
+            Self::Cross => "cross",
         }
     }
 
@@ -64,6 +73,7 @@ impl Tier {
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Instructions => "how many instructions the hit paths execute",
             Self::Programs => "real programs on the library, whose results are checked",
+            Self::Cross => "some of the C programs on other processors and C libraries",
         }
     }
 
@@ -75,6 +85,7 @@ impl Tier {
             Self::C => c_tests::run(request, report),
             Self::Instructions => instructions::run(request, report),
             Self::Programs => programs::run(request, report),
+            Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
         }
     }
 }

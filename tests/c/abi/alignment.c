@@ -1,3 +1,5 @@
+// clause: C 7.22.3 | a block is aligned for any object with a fundamental alignment
+// clause: glibc 3.2.3.2 | the address of a block is a multiple of 16
 // Whatever the size, a block can hold any object: max_align_t wants 16, also for one byte, and
 // compilers rely on it (movaps). This holds for each verb that does not name an alignment.
 #include "../common.h"

@@ -1,3 +1,5 @@
+// clause: C 7.22.3.2 | calloc: all bits are zero, also of memory that was used before
+// clause: glibc 3.2.3.5 | cleared space
 // calloc is zero although the memory was dirty a moment ago. An allocator skips the clearing of
 // memory that it knows the kernel has just cleared; here it must not be mistaken about that: the
 // blocks are recycled through every path (same class, another class, purged, another thread).

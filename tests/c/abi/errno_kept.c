@@ -1,3 +1,6 @@
+// clause: POSIX free | errno is as it was
+// clause: POSIX malloc | errno is as it was after a success
+// control: skip qemu -- glibc tries another heap there, and the first attempt leaves ENOMEM
 // errno is the caller's: free keeps it (POSIX 2024), a success keeps it, the library's own set-up
 // before main leaves it 0, and system calls made on the way (munmap, madvise) do not leak theirs.
 #include "../common.h"

@@ -1,3 +1,5 @@
+// clause: POSIX getline | what libc allocates (getline, strdup, asprintf, realpath, open_memstream, scandir ...) is freed by free
+// clause: glibc 3.2.5 | libc itself allocates from the replacement
 // Blocks that libc allocates are freed by the program, and the other way round: both must mean
 // the same allocator, in every function that hands one over.
 #include "../common.h"

@@ -1,3 +1,5 @@
+// clause: POSIX mlock | memory that the program locked, and freed, serves as before
+// clause: glibc 3.5 | locked pages stay usable
 // A program locks memory (mlock, mlockall), as those do that keep secrets or deadlines. The kernel then
 // refuses to take the frames of that memory back, so it does not become zero by being given back;
 // calloc must not believe that it did. Everything else goes on as usual, and as fast.

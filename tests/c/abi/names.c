@@ -1,3 +1,4 @@
+// clause: glibc 3.2.5 | every function of the list is replaced, and by the same allocator
 // Every public name is there and served by one library: a family that is split between two
 // allocators hands blocks of one to the other. It also notices a preload that did not happen.
 #include "../common.h"

@@ -1,3 +1,5 @@
+// clause: C 7.22.3.5 | realloc: the contents are kept up to the lesser of the two sizes
+// clause: glibc 3.2.3.4 | a block may move, or not, whatever its size
 // A block walks through every size on which something changes, and the sizes next to it, up to
 // 64 MiB: upwards, downwards, at random, with neighbours that keep it from growing in place and
 // without. What both sizes have in common is kept.

@@ -1,3 +1,4 @@
+// clause: glibc 3.2.1 | what sbrk gave belongs to the program alone
 // The break serves a program that uses it beside malloc: what sbrk gave is its own, contiguous when
 // nobody else moves it, and no block of the heap lies in it.
 #include "../territory.h"

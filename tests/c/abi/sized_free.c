@@ -1,3 +1,5 @@
+// clause: C C23 7.24.3.4 | free_sized takes back what malloc, calloc and realloc gave
+// clause: C C23 7.24.3.5 | free_aligned_sized takes back what aligned_alloc gave
 // C23: free_sized and free_aligned_sized take back what malloc, calloc, realloc and aligned_alloc
 // gave, told the size that was asked for. Passes without a word where the library has neither.
 #include "../common.h"

@@ -1,3 +1,4 @@
+// clause: glibc 3.2.3.10 | malloc_trim says 1 when it gave something back, and changes no block
 // malloc_trim gives back what is free and touches nothing else, however often and whenever it is
 // called; it says 1 when it gave something back, 0 when not.
 #include "../common.h"

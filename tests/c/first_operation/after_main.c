@@ -1,3 +1,5 @@
+// clause: C 7.22.4.4 | functions registered by atexit allocate and free
+// clause: life | after main, in exit handlers and destructors
 // Allocation after main: in exit handlers, in destructors, after stdio was closed, while a thread
 // still runs. Blocks from before are freed there, and new ones are made, until the last moment.
 #include "../common.h"

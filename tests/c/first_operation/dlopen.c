@@ -1,3 +1,4 @@
+// clause: life | libraries come and go: dlopen, dlclose
 // Libraries come and go: the loader allocates for them (and the thread-local blocks of living
 // threads grow), their constructors allocate, their destructors free.
 #include "../common.h"

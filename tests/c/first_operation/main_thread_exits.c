@@ -1,3 +1,4 @@
+// clause: POSIX pthread_exit | the first thread ends, its blocks live on
 // main ends with pthread_exit: the first thread is gone, its destructors have run, the process
 // lives on, and its blocks are still there for the others to use and to free.
 #include "../common.h"

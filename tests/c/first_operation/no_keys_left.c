@@ -1,3 +1,4 @@
+// clause: life | a program that has taken every key for thread-specific data
 // The program has taken every key for thread-specific data before the library could have one. It may
 // then miss the end of threads, and keep more than it would, but it works.
 #include "../common.h"

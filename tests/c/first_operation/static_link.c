@@ -1,3 +1,4 @@
+// clause: link libralloc.a | in a program that is otherwise dynamic
 // link: static
 // The library is part of the program, not preloaded: the same names, bound at link time, and
 // libc's own calls find them too.

@@ -1,3 +1,4 @@
+// clause: POSIX fork | both processes go on with copies of their own
 // Parent and child both go on with the same heap, at the same time, many times over: neither may
 // see what the other writes, although they began with the same free lists. A mapping that the
 // allocator shares by mistake would show.

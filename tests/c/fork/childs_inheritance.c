@@ -1,3 +1,4 @@
+// clause: POSIX fork | the child frees and resizes blocks of threads that it does not have
 // A child has copies of all blocks, also of those that other threads allocated, threads that do not
 // exist there. It reads, resizes and frees them, and what it frees can be had again. The parent and
 // its blocks are none the wiser.

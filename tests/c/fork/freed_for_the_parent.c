@@ -1,3 +1,4 @@
+// clause: life | what was freed for the forking thread is free in the child
 // Another thread has freed blocks of the thread that then forks, which has not noticed yet. They are
 // free in the child, too: it finds the memory again when it needs it.
 #include "../common.h"

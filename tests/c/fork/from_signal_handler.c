@@ -1,3 +1,4 @@
+// clause: life | fork in a signal handler that interrupted malloc
 // timeout: 60
 // A timer's handler forks (POSIX long allowed it) while the interrupted code is anywhere, most of
 // the time inside malloc or free. fork must come back in both processes; a child may allocate only

@@ -1,3 +1,4 @@
+// clause: life | fork in a signal handler that interrupted malloc, with threads
 // timeout: 60
 // control: skip -- fork of glibc takes the locks of its heaps, which the interrupted code may hold
 // The same with other threads, which allocate, and free what the interrupted thread has allocated: now a

@@ -1,3 +1,4 @@
+// clause: life | several threads fork at once
 // Several threads fork at the same time, and in the child the thread that did is the only one, and
 // not the first one of the process: it starts threads, frees what the others had, and exits.
 #include "../common.h"

@@ -1,3 +1,4 @@
+// clause: life | children of children, with threads
 // A child forks again, and starts threads, and its child does the same: after a fork the library is
 // whole, not just usable. Ten generations, each with allocating threads while it forks the next.
 #include "../common.h"

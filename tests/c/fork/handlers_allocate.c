@@ -1,3 +1,4 @@
+// clause: POSIX pthread_atfork | the handlers allocate and free
 // Handlers of pthread_atfork allocate and free: before the fork, and after it on both sides, some
 // registered before the library's first call and some later, so on both sides of its own handlers.
 #include "../common.h"

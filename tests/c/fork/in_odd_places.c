@@ -1,3 +1,4 @@
+// clause: life | fork where threads and processes begin and end
 // fork from where threads and processes begin and end: before main, in the destructor of a dying
 // thread (which the library has taken leave of), in an exit handler, in a thread that has not used
 // the allocator. Each child allocates, starts a thread, and ends in its own way.

@@ -1,3 +1,4 @@
+// clause: life | a child becomes the parent of the next, for generations
 // A child becomes the parent of the next child, and so on: each inherits the heaps of threads that it
 // does not have, frees every block in them, and has threads of its own. What an allocator cannot take
 // back from lost threads may be lost once per generation, but no more than those threads had.

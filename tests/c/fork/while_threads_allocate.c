@@ -1,3 +1,4 @@
+// clause: life | 10,000 forks while threads allocate
 // timeout: 180
 // 10,000 forks (or what the time allows) while four threads allocate. Whatever those were holding
 // or had half done stays so in the child for ever, and it must not wait for it; it allocates and

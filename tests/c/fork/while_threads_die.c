@@ -1,3 +1,4 @@
+// clause: life | fork while threads are dying
 // fork while threads are just dying, and allocate on their way out: what such a thread borrows from the
 // others it may never give back in the child. There threads die, too.
 #include "../common.h"

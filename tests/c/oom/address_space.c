@@ -1,3 +1,5 @@
+// clause: POSIX setrlimit | RLIMIT_AS: null and ENOMEM at the limit
+// clause: life | RLIMIT_AS
 // The address space is limited (ulimit -v): exhaustion of each kind, then of a mixture.
 #include "exhaust.h"
 

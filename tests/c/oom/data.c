@@ -1,3 +1,5 @@
+// clause: POSIX setrlimit | RLIMIT_DATA: null and ENOMEM at the limit
+// clause: life | RLIMIT_DATA
 // The data segment is limited (ulimit -d), which today counts all private writable memory.
 #include "exhaust.h"
 

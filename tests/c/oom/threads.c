@@ -1,3 +1,4 @@
+// clause: life | four threads run out of memory at once
 // control: skip -- what one heap of glibc has had does not come to another
 // Four threads run out of memory at the same time, verify, free, and do it again; then they end, and
 // one alone can have nearly all of it.

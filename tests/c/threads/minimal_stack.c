@@ -1,3 +1,4 @@
+// clause: POSIX pthread_attr_setstacksize | stacks of PTHREAD_STACK_MIN are enough
 // Threads with the smallest stack that there is (16 KiB, of which libc takes its thread-local
 // storage, ours included): every verb has to do with what is left, on its slowest path too.
 #include "../common.h"

@@ -1,3 +1,4 @@
+// clause: life | real-time priorities on one processor
 // alone: yes
 // timeout: 60
 // A thread of real-time priority and an ordinary one, on one processor, both in every part of the
