@@ -5,6 +5,7 @@
 //! - `timeout: SECONDS` (120), `args: WORD...`, `env: NAME=VALUE`, `cflags: WORD...`;
 //! - `exit: STATUS` or `signal: ABRT`: how it ends; `stderr: TEXT`: what it must have printed;
 //! - `link: static`: linked with `libralloc.a`, nothing is preloaded;
+//! - `link: dlopen`: nothing is preloaded or linked, the program opens the library itself, whose path is in `RALLOC_LIB`;
 //! - `control: skip [TRAIT...]`: nonsense on the system's malloc, everywhere or where the machine has such a trait;
 //! - `skip: TRAIT...`: nonsense, with or without the library, where the machine has such a trait;
 //! - `alone: yes`: nothing else runs meanwhile, because it measures;
@@ -130,7 +131,9 @@ fn judge(test: &Test, machine: &Machine) -> Result<Outcome> {
             return Ok(Outcome::failed(reason, ended.output));
         }
     }
+    let opens = test.header.get("link") == Some("dlopen");
     let (archive, preload) = match (machine.links() || test.is_static(), &library.archive) {
+        _ if opens => (None, None),
         (false, _) => (None, Some(library.shared.as_path())),
         (true, Some(archive)) => (Some(archive.as_path()), None),
         (true, None) => return Ok(Outcome::skipped("there is no libralloc.a")),

@@ -14,7 +14,12 @@ use crate::{
     report::{Outcome, Report},
 };
 use anyhow::{Context, Result, ensure};
-use std::{collections::BTreeMap, fmt::Write, fs, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+    process::ExitCode,
+};
 
 const FILE: &str = "libralloc/README.md";
 const BEGIN: &str = "<!-- clauses: written by `cargo xtask clauses` -->\n";
@@ -58,7 +63,49 @@ pub(crate) fn check(tests: &[Test], report: &mut Report) -> Result<()> {
         ),
     };
     report.add(&format!("table of clauses in {FILE}"), None, &outcome);
+    check_system_calls(report)
+}
+
+/// The program that has the list of system calls enforced.
+const ENFORCED: &str = "tests/c/life/system_calls.c";
+
+/// Whether the list of system calls is the one that the program enforces.
+fn check_system_calls(report: &mut Report) -> Result<()> {
+    let readme = fs::read_to_string(cargo::root().join(FILE))?;
+    let program = fs::read_to_string(cargo::root().join(ENFORCED))?;
+    let (listed, enforced) = (listed_calls(&readme), enforced_calls(&program));
+    let outcome = match listed == enforced && !listed.is_empty() {
+        true => Outcome::Passed,
+        false => Outcome::failed(
+            format!("{FILE} and {ENFORCED} have different lists"),
+            format!("{listed:?}\n{enforced:?}"),
+        ),
+    };
+    report.add(&format!("system calls in {FILE}"), None, &outcome);
     Ok(())
+}
+
+/// The names in the first column of the table below the heading, but for the rows about options.
+fn listed_calls(readme: &str) -> BTreeSet<String> {
+    let section = readme.split("\n## System calls\n").nth(1).unwrap_or("");
+    let section = section.split("\n## ").next().unwrap_or("");
+    let rows = section
+        .lines()
+        .filter(|line| line.starts_with("| `") && !line.contains("| with "));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let names = cells.flat_map(str::split_whitespace);
+    names.map(|name| name.replace('`', "")).collect()
+}
+
+/// The names in the arrays of the program that are the library's.
+fn enforced_calls(program: &str) -> BTreeSet<String> {
+    let list = program.split("// The list of the library.").nth(1);
+    let list = list.and_then(|rest| rest.split("\n\n").next());
+    let words = list
+        .unwrap_or("")
+        .split(|c: char| !c.is_alphanumeric() && c != '_');
+    let names = words.filter_map(|word| word.strip_prefix("SYS_"));
+    names.map(|name| name.replace("_here", "")).collect()
 }
 
 /// What is before the table, the table, and what is behind.
@@ -147,6 +194,15 @@ mod tests {
     fn a_difference_shows_the_lines_of_one_side() {
         assert_eq!(difference("a\nb\n", "b\nc\n"), "- a\n+ c\n");
         assert_eq!(difference("a\n", "a\n"), "");
+    }
+
+    #[test]
+    fn system_calls_are_found_in_both() {
+        let readme = "x\n## System calls\n\n| a | b |\n|---|---|\n| `mmap` `brk` | memory |\n\
+            | `open` | with an option |\n\n## Next\n| `x` | y |\n";
+        let program = "// The list of the library.\nint a[] = {SYS_mmap_here, SYS_brk};\n\nint b = SYS_exit;\n";
+        assert_eq!(listed_calls(readme), enforced_calls(program));
+        assert_eq!(listed_calls(readme).len(), 2);
     }
 
     #[test]

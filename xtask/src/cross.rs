@@ -103,7 +103,7 @@ const ELSEWHERE: [Elsewhere; 6] = [
         cxx_packages: "",
         packages: "musl-tools",
         emulated: None,
-        traits: &["musl", "foreign"],
+        traits: &["musl", "musl-dynamic", "foreign"],
     },
 ];
 
@@ -115,22 +115,23 @@ const MUSL: &str = "riscv64gc-unknown-linux-musl";
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
 /// The programs of the short form: one for each kind of situation, none that needs its time.
-const SHORT: [&str; 16] = [
+const SHORT: [&str; 17] = [
     "abi/alignment",
     "abi/bad_alignment",
-    "abi/calloc_zero",
     "abi/errno_kept",
     "abi/libc_blocks",
     "abi/names",
     "abi/too_large",
-    "abi/usable_size",
     "abi/zero_size",
     "first_operation/before_main",
     "first_operation/no_keys_left",
     "fork/freed_for_the_parent",
-    "memory/untouched",
-    "oom/old_block_stays",
-    "threads/many_in_turn",
+    "conformance/reallocarray",
+    "conformance/stacks",
+    "conformance/types",
+    "fork/both_go_on",
+    "conformance/files",
+    "threads/exchange",
     "threads/ping_pong",
 ];
 

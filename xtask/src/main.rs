@@ -49,6 +49,11 @@ enum Command {
     Loom(loom::Exploration),
     /// Run the C programs on other processors and with other C libraries.
     Cross(Cross),
+    /// Run the test suites of C and C++ libraries, on the system's malloc and on the library.
+    Suites {
+        /// Only these (the names of the scripts in `tests/suites`).
+        names: Vec<String>,
+    },
     /// Write the table of clauses in `libralloc/README.md` from what the C programs say.
     Clauses,
     /// Check format, lints and documentation: short for `test --tier lint`.
@@ -88,6 +93,7 @@ fn main() -> Result<ExitCode> {
         }),
         Command::Loom(exploration) => loom::explore(&exploration),
         Command::Cross(cross) => run_cross(&cross),
+        Command::Suites { names } => programs::suites(&names),
         Command::Clauses => clauses::write(),
         Command::Bench { args } => cargo::bench(&args),
     }

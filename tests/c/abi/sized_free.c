@@ -1,5 +1,6 @@
 // clause: C C23 7.24.3.4 | free_sized takes back what malloc, calloc and realloc gave
 // clause: C C23 7.24.3.5 | free_aligned_sized takes back what aligned_alloc gave
+// skip: static -- there are no names at run time
 // C23: free_sized and free_aligned_sized take back what malloc, calloc, realloc and aligned_alloc
 // gave, told the size that was asked for. Passes without a word where the library has neither.
 #include "../common.h"

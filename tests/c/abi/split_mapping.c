@@ -1,4 +1,5 @@
 // clause: POSIX mprotect | parts of blocks that were given other properties, and back, are realloc'd and freed
+// control: skip qemu -- its mremap loses addresses
 // A program may give parts of its blocks other properties (madvise, mlock, mprotect and back): then the
 // kernel keeps them as several mappings, and calls that span them behave differently: mremap refuses.
 // realloc keeps the contents all the same, and free gives everything back.

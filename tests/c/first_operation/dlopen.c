@@ -1,4 +1,5 @@
 // clause: life | libraries come and go: dlopen, dlclose
+// skip: static -- nothing can be opened
 // Libraries come and go: the loader allocates for them (and the thread-local blocks of living
 // threads grow), their constructors allocate, their destructors free.
 #include "../common.h"

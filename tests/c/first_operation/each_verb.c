@@ -1,4 +1,5 @@
 // clause: life | each function as the first of a process and of a thread
+// skip: qemu -- an emulated program cannot start itself again
 // Each verb is once the very first call of a process, and once of a thread: the state it finds is
 // all zero, and nothing may be assumed to have run before. The program starts itself again for
 // each one, as anything that it did itself would spoil the situation.

@@ -1,4 +1,5 @@
 // clause: POSIX pthread_exit | the first thread ends, its blocks live on
+// skip: qemu -- what is resident is the emulator's
 // main ends with pthread_exit: the first thread is gone, its destructors have run, the process
 // lives on, and its blocks are still there for the others to use and to free.
 #include "../common.h"

@@ -1,4 +1,5 @@
 // clause: life | a program that has taken every key for thread-specific data
+// skip: qemu -- a thousand keys for each of many threads take minutes there
 // The program has taken every key for thread-specific data before the library could have one. It may
 // then miss the end of threads, and keep more than it would, but it works.
 #include "../common.h"

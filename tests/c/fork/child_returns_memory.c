@@ -1,4 +1,5 @@
 // clause: life | fork while another thread gives memory back
+// skip: qemu -- what is resident is the emulator's
 // A fork at the moment when another thread is giving memory back: in the child that will never be
 // finished. The child must all the same be able to give back what it frees, each time, like its parent.
 #include "../common.h"

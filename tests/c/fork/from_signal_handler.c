@@ -1,4 +1,5 @@
 // clause: life | fork in a signal handler that interrupted malloc
+// skip: qemu -- it does not fork in the middle of anything
 // timeout: 60
 // A timer's handler forks (POSIX long allowed it) while the interrupted code is anywhere, most of
 // the time inside malloc or free. fork must come back in both processes; a child may allocate only

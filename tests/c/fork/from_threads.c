@@ -1,4 +1,5 @@
 // clause: life | several threads fork at once
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // Several threads fork at the same time, and in the child the thread that did is the only one, and
 // not the first one of the process: it starts threads, frees what the others had, and exits.
 #include "../common.h"

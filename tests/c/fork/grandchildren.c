@@ -1,4 +1,5 @@
 // clause: life | children of children, with threads
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // A child forks again, and starts threads, and its child does the same: after a fork the library is
 // whole, not just usable. Ten generations, each with allocating threads while it forks the next.
 #include "../common.h"

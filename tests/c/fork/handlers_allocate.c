@@ -1,4 +1,5 @@
 // clause: POSIX pthread_atfork | the handlers allocate and free
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // Handlers of pthread_atfork allocate and free: before the fork, and after it on both sides, some
 // registered before the library's first call and some later, so on both sides of its own handlers.
 #include "../common.h"

@@ -1,4 +1,5 @@
 // clause: life | fork where threads and processes begin and end
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // fork from where threads and processes begin and end: before main, in the destructor of a dying
 // thread (which the library has taken leave of), in an exit handler, in a thread that has not used
 // the allocator. Each child allocates, starts a thread, and ends in its own way.

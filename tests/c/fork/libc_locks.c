@@ -1,4 +1,5 @@
 // clause: life | fork while other threads hold stdio's locks and allocate
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // fork waits for libc's stdio locks, and threads that hold one allocate (getline, memory streams,
 // fopen, fflush of all streams). If the library's own preparation for a fork holds something that
 // such a thread waits for, both wait for ever. The children use stdio and allocate, too.

@@ -1,4 +1,5 @@
 // clause: life | a child becomes the parent of the next, for generations
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // A child becomes the parent of the next child, and so on: each inherits the heaps of threads that it
 // does not have, frees every block in them, and has threads of its own. What an allocator cannot take
 // back from lost threads may be lost once per generation, but no more than those threads had.

@@ -1,5 +1,6 @@
 // clause: POSIX posix_spawn | the child starts with a heap of its own
 // clause: life | vfork and posix_spawn
+// skip: qemu -- an emulated program cannot start itself again
 // skip: foreign -- it executes programs of the host, which cannot have the library
 // vfork and posix_spawn: the child borrows the parent's memory, or has none of its own, until it
 // executes another program; the program then starts with a heap of its own. Threads go on meanwhile.

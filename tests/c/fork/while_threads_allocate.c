@@ -1,4 +1,5 @@
 // clause: life | 10,000 forks while threads allocate
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // timeout: 180
 // 10,000 forks (or what the time allows) while four threads allocate. Whatever those were holding
 // or had half done stays so in the child for ever, and it must not wait for it; it allocates and

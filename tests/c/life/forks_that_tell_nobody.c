@@ -1,5 +1,6 @@
 // clause: POSIX _Fork | async-signal-safe, runs no handlers: the child executes another program, or leaves
 // clause: life | _Fork, in a signal handler that interrupted malloc
+// skip: qemu -- it does not fork in the middle of anything
 // skip: foreign -- it executes a program of the host, which cannot have the library
 // skip: musl -- _Fork came with musl 1.2.3, which is not everywhere
 // A timer's handler calls _Fork while the interrupted code is anywhere, most of the time inside malloc or free. The child may only

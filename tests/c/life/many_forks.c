@@ -1,4 +1,5 @@
 // clause: life | five threads allocate over 100 forks, and every child allocates
+// skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // Five threads allocate, each in its own way, while the main thread forks 100 times; every child allocates in every size, starts a
 // thread that does, and frees blocks of all five.
 #include "../common.h"

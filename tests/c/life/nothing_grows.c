@@ -1,4 +1,5 @@
 // clause: life | nothing keeps growing: mixed sizes from 20 threads have a flat ceiling
+// skip: qemu -- what is resident is the emulator's
 // timeout: 900
 // 20 threads with a set of blocks each, in mixed sizes; now and then one passes its set on, or ends and is replaced. What is live
 // stays about the same, so the peak of the first third of the time is the peak for ever, give or take a quarter.

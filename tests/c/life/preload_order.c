@@ -1,5 +1,6 @@
 // clause: life | other preloaded libraries before and after it: one that wraps malloc, one that defines all of it for itself
 // clause: link LD_PRELOAD | the first library that has the symbols serves, wrappers find the next by dlsym(RTLD_NEXT)
+// skip: qemu -- an emulated program cannot start itself again
 // needs: cc
 // skip: foreign -- it compiles libraries with the host's compiler
 // skip: static -- nothing is preloaded

@@ -1,4 +1,5 @@
 // clause: life | clone without glibc's knowledge: a copy, a borrowed address space, a thread of the program's own making
+// skip: qemu -- it emulates clone for libc alone
 // The system call itself. No handler of pthread_atfork runs, and libc believes to be in the parent. Other threads are there but
 // quiet, so that no allocator's lock is held at that moment.
 #include "../common.h"

@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // A thread allocates 256 MiB and goes to sleep; another frees it all. The owner may have to wake up
 // to take it back, but then one call is enough. What stays until then is printed, not judged.
 #include "../common.h"

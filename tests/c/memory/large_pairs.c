@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // Large and huge blocks, allocated and freed in turn: neither the resident memory nor the address
 // space grows, whether the program has one at a time or a few, and whatever sizes take turns.
 #include "../common.h"

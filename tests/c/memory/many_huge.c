@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // skip: 32-bit -- the address space is too small
 // Thousands of huge blocks at the same time, each barely used: found again by address whenever they are
 // measured, resized or freed, and gone without a trace, addresses included, when they are freed.

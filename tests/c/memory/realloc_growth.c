@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // A block grows to 1 GiB in steps of 8 MiB and shrinks again. Copying would need twice the memory
 // at the end, and some 70 GiB of traffic; moving pages needs neither.
 #include "../common.h"

@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // control: skip -- glibc keeps 96 % after the random order
 // timeout: 180
 // A heap of 1 GiB in small blocks is freed, in random order, the last first, the first first: at

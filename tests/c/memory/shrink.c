@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // realloc to a smaller size gives the rest back, of large blocks and of huge ones: it becomes useful to
 // others, or goes to the system. (Of small blocks nobody expects it.)
 #include "../common.h"

@@ -1,3 +1,4 @@
+// skip: qemu -- what is resident is the emulator's
 // A server in its steady state: 8 threads, mixed sizes, short lives and long ones, a tenth of the
 // blocks freed by another thread. The live amount is constant after a moment; so must be the memory.
 #include "../common.h"

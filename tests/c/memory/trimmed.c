@@ -1,4 +1,5 @@
 // clause: glibc 3.2.3.10 | malloc_trim: free memory goes back to the system
+// skip: qemu -- what is resident is the emulator's
 // control: skip -- glibc keeps the ends of the heaps of threads that have gone
 // malloc_trim(0), once everything is free: next to nothing stays, whoever has allocated it: this
 // thread, threads that have gone, threads that are still there but idle; small, medium and large.

@@ -1,4 +1,5 @@
 // clause: glibc 3.2.3.5 | calloc of much memory touches none of it
+// skip: qemu -- what is resident is the emulator's
 // skip: 32-bit -- the address space is too small
 // What the program has not touched is not resident: fresh memory is known to be zero, and calloc
 // must not write it; a large malloc must not either; nor the part of a realloc that is new.

@@ -1,5 +1,6 @@
 // clause: POSIX setrlimit | RLIMIT_AS: null and ENOMEM at the limit
 // clause: life | RLIMIT_AS
+// skip: qemu -- limits are those of the emulator
 // The address space is limited (ulimit -v): exhaustion of each kind, then of a mixture.
 #include "exhaust.h"
 

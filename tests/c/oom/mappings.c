@@ -1,4 +1,5 @@
 // clause: life | the limit on the number of mappings (vm.max_map_count)
+// skip: qemu -- limits are those of the emulator
 // skip: 32-bit -- the address space is used up first
 // Not the memory but the number of mappings runs out (vm.max_map_count): mmap fails, and so do munmap
 // and mprotect in the middle of a mapping, mremap, perhaps madvise. Allocations may be refused; what

@@ -1,4 +1,5 @@
 // clause: life | nobody is refused what is there
+// skip: qemu -- limits are those of the emulator
 // control: skip -- what one heap of glibc has had does not come to another
 // Memory is short but there is enough: threads fill and empty their share while one trims, and all
 // of them together never want more than half of what the limit allows. None may be refused because what

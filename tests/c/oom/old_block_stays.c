@@ -1,5 +1,6 @@
 // clause: C 7.22.3.5 | realloc: if it fails, the old block is as it was
 // clause: POSIX posix_memalign | ENOMEM is returned, and the pointer is left alone
+// skip: qemu -- limits are those of the emulator
 // realloc and reallocarray, when there is nothing left: NULL, ENOMEM, and the block is as it was, in
 // its old size; shrinking still works, and so does free. posix_memalign leaves its pointer alone.
 #include "exhaust.h"

@@ -1,4 +1,5 @@
 // clause: glibc 3.2.3.1 | a refusal is not the end: smaller requests succeed
+// skip: qemu -- limits are those of the emulator
 // skip: 32-bit -- a request of 1 TiB cannot be expressed
 // A refusal of something absurd is not exhaustion: a program that asks for 1 TiB, is told no, and
 // goes on with small blocks gets them, at once and as many as before; and asking costs nothing.

@@ -1,4 +1,5 @@
 // clause: life | memory is exhausted while threads start: NULL and ENOMEM, no signal
+// skip: qemu -- limits are those of the emulator
 // The first calls of a thread come when there is nothing left: it has no heap yet and cannot get one.
 // It is told so with NULL and ENOMEM; its frees of others' blocks work; once memory is back, it is a
 // thread like any other. New threads start, or are refused by libc, and nothing else.

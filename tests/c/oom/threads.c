@@ -1,4 +1,5 @@
 // clause: life | four threads run out of memory at once
+// skip: qemu -- limits are those of the emulator
 // control: skip -- what one heap of glibc has had does not come to another
 // Four threads run out of memory at the same time, verify, free, and do it again; then they end, and
 // one alone can have nearly all of it.

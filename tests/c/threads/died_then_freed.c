@@ -1,3 +1,4 @@
+// skip: qemu -- the emulator keeps a megabyte of each thread that has gone
 // control: skip -- glibc keeps it all
 // 1,000 threads allocate 1 MiB each in small blocks and exit; then the main thread frees all of it.
 // The owners cannot take it back, yet it must go back to the system.

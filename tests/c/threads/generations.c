@@ -1,3 +1,4 @@
+// skip: qemu -- the emulator keeps a megabyte of each thread that has gone
 // A thread allocates 16 MiB and dies; the main thread frees it all; then somebody else needs 16 MiB,
 // of other sizes: the next thread, or the main thread itself. Memory freed after the death of its
 // owner has no natural way home; over the generations it must not add up.

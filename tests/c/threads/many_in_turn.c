@@ -1,4 +1,5 @@
 // clause: life | 70,000 threads, one after the other
+// skip: qemu -- the emulator keeps a megabyte of each thread that has gone
 // 70,000 threads, one after the other, as a server has in a day: whatever the library keeps per thread
 // it must use again. (16 bits are not enough to number them, either.)
 #include "../common.h"

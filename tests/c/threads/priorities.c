@@ -1,4 +1,5 @@
 // clause: life | real-time priorities on one processor
+// skip: qemu -- no real time
 // alone: yes
 // timeout: 60
 // A thread of real-time priority and an ordinary one, on one processor, both in every part of the

@@ -1,3 +1,4 @@
+// skip: qemu -- the emulator keeps a megabyte of each thread that has gone
 // control: skip -- what one heap of glibc has free does not come to another
 // 200 threads leave heaps full of holes: each eighth block lives on, the rest is free. Nobody continues
 // these heaps, as no thread is started after that; yet the memory in the holes is enough for all that

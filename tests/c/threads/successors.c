@@ -1,3 +1,4 @@
+// skip: qemu -- the emulator keeps a megabyte of each thread that has gone
 // A server's life (after the larson benchmark): a thread works on a set of blocks, replacing them at
 // random, then hands the set to a successor that it starts itself, and exits. Blocks are freed by
 // the descendants of who allocated them, while the ancestors are dying.
