@@ -8,7 +8,7 @@ use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
-    fatal::{INVALID_FREE, fatal},
+    foreign::{self, is_ours, known_size, refuse},
     heap::{Heap, Refill, page_of},
     large::{
         SIZE_MAX, allocate_huge, allocate_large, allocate_run, free_run, relocate_huge, resize_run,
@@ -72,7 +72,7 @@ pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
     or_fail::<I>(if size <= LARGE_MAX && align <= LARGE_MAX {
         allocate_run::<I>(size.max(1), align).map(|(block, _)| block)
     } else {
-        allocate_huge::<I>(size, align).map(|(block, _)| block)
+        allocate_huge::<I>(size.max(1), align).map(|(block, _)| block)
     })
 }
 
@@ -141,8 +141,10 @@ pub unsafe fn reallocate_aligned<I: Instance>(
     size: usize,
     align: usize,
 ) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    let old = unsafe { usable_size::<I>(block) };
+    let Some(old) = known_size::<I>(block) else {
+        return foreign::reallocate::<I>(block, size);
+    };
+    let old = old.get();
     // SAFETY: as above.
     if unsafe { resize_in_place::<I>(block, old, size) } {
         return block.as_ptr();
@@ -170,24 +172,9 @@ pub unsafe fn reallocate_aligned<I: Instance>(
 ///
 /// `block` is a live block of this instance.
 pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
-    if block.as_ptr().addr().is_multiple_of(CHUNK) {
-        return match I::process().memory.huge.usable(block) {
-            Some(usable) => usable,
-            None => invalid::<I>(block),
-        };
-    }
-    // SAFETY: the block is live, so its chunk is mapped.
-    let chunk = unsafe { Chunk::of(block) };
-    let slice = Chunk::slice_of(block);
-    let owner = chunk.owner(slice);
-    if owner.has(Owner::UNOWNED) {
-        invalid::<I>(block);
-    }
-    let page = chunk.page(chunk.head_of(slice, owner));
-    if owner.has(Owner::RUN) {
-        page.slices() * SLICE
-    } else {
-        page.block_size.get() as usize
+    match known_size::<I>(block) {
+        Some(size) => size.get(),
+        None => foreign::usable_size::<I>(block),
     }
 }
 
@@ -214,15 +201,6 @@ fn or_fail<I: Instance>(block: Option<NonNull<u8>>) -> *mut u8 {
 fn fail<I: Instance>() -> *mut u8 {
     I::on_failure(Failure::NoMemory);
     ptr::null_mut()
-}
-
-#[cold]
-fn invalid<I: Instance>(block: NonNull<u8>) -> ! {
-    fatal(
-        &I::process().memory.kernel,
-        INVALID_FREE,
-        block.as_ptr().addr(),
-    )
 }
 
 /// The head is empty: fill it.
@@ -367,7 +345,7 @@ unsafe fn free_huge<I: Instance>(block: *mut u8) {
     };
     let memory = &I::process().memory;
     if !memory.release_huge(block) {
-        invalid::<I>(block);
+        foreign::free::<I>(block);
     }
 }
 
@@ -379,18 +357,24 @@ unsafe fn free_huge<I: Instance>(block: *mut u8) {
 /// As for [`free`], and `block` lies in a chunk.
 #[inline(never)]
 unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
-    // SAFETY: the block is live, so its chunk is mapped.
+    if !is_ours::<I>(block) {
+        return foreign::free::<I>(block);
+    }
+    // SAFETY: the chunk is ours, and the block is live, so it stays mapped.
     let chunk = unsafe { Chunk::of(block) };
     let slice = Chunk::slice_of(block);
     let owner = chunk.owner(slice);
     if owner.has(Owner::RUN | Owner::UNOWNED) {
         if !free_run::<I>(block, chunk, owner) {
-            invalid::<I>(block);
+            refuse::<I>(block);
         }
         return;
     }
     let head = chunk.head_of(slice, owner);
     let page = chunk.page(head);
+    if !page.begins_block(block) {
+        refuse::<I>(block);
+    }
     // SAFETY: the user gives the block up.
     let freed = unsafe { Block::from_ptr(block) };
     if owner.heap_address() != thread::heap_address::<I>() {

@@ -14,6 +14,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::Chunk,
     chunk_entry::{Entry, Run, mask},
+    chunk_map::ChunkMap,
     config::{CHUNK, FIRST_COMMIT_SLICES, SLICE, SLICES},
     primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, Tally, fence},
 };
@@ -54,6 +55,8 @@ pub(crate) struct ChunkTable {
     /// Slices that are free and dirty: resident, and of no use to anybody.
     pub(crate) dirty: Tally,
     first: Segment,
+    /// Where chunks are.
+    pub(crate) map: ChunkMap,
     /// Segments after the first. Published once, never changed.
     more: [AtomicPtr<Segment>; SEGMENTS - 1],
 }
@@ -62,6 +65,7 @@ impl ChunkTable {
     pub(crate) const fn new() -> Self {
         Self {
             first: Segment::new(),
+            map: ChunkMap::new(),
             more: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS - 1],
             entries: AtomicUsize::new(0),
             vacant: Tally::new(0),
@@ -299,19 +303,30 @@ impl ChunkTable {
             SLICES
         };
         let Some(base) = kernel.map(slices * SLICE, CHUNK) else {
-            // Release: pairs with the Acquire in `vacant_entry`.
-            self.entry(index).base.store(0, Ordering::Release);
-            self.vacant.fetch_add(1, Ordering::Relaxed);
+            self.abandon(index);
             return false;
         };
         if large_pages && slices == SLICES {
             // SAFETY: mapped by the line above.
             unsafe { kernel.expect_use(base, CHUNK) };
         }
+        if !self.map.insert(base.as_ptr().addr(), kernel) {
+            // SAFETY: mapped above, known to nobody.
+            unsafe { kernel.unmap(base, slices * SLICE) };
+            self.abandon(index);
+            return false;
+        }
         // SAFETY: the memory is fresh and ours, and a slice is larger than the header.
         unsafe { Chunk::create(base, index) };
         self.publish(index, base, slices);
         true
+    }
+
+    /// Make an entry vacant again that was reserved.
+    fn abandon(&self, index: usize) {
+        // Release: pairs with the Acquire in `vacant_entry`.
+        self.entry(index).base.store(0, Ordering::Release);
+        self.vacant.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Reserve an entry that no chunk has.
@@ -378,6 +393,7 @@ impl ChunkTable {
             entry.committed.store(0, Ordering::Relaxed);
         }
         self.first.open.store(0, Ordering::Relaxed);
+        self.map.dissolve(kernel);
         let size = size_of::<Segment>().next_multiple_of(kernel.page_size());
         for segment in &self.more {
             let segment = segment.swap(core::ptr::null_mut(), Ordering::Relaxed);

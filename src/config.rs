@@ -141,6 +141,18 @@ pub trait Tuning: 'static {
     const ORPHANS_LOOKED_AT: usize = 32;
 }
 
+/// How much idle memory (free, but resident) an allocator keeps. Chosen while the program runs; asked for on slow paths
+/// only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purge {
+    /// As the [`Tuning`] says.
+    Normal,
+    /// At most so many bytes; 0 gives everything back at once.
+    Above(usize),
+    /// All of it, until the program asks for a trim or memory runs out.
+    Never,
+}
+
 /// The defaults of [`Tuning`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Defaults;

@@ -2,8 +2,12 @@
 
 use ralloc_platform::Platform;
 
-/// A pointer was freed, or asked about, that is not the start of a live block.
+/// A pointer was freed, or asked about, where no block is: the block has been freed, or there never was one.
 pub(crate) const INVALID_FREE: &str = "ralloc: invalid free: ";
+/// A pointer was freed, or asked about, that leads into the middle of a block.
+pub(crate) const INTERIOR_POINTER: &str = "ralloc: interior pointer: ";
+/// A pointer was freed, or asked about, that lies in no memory of the allocator.
+pub(crate) const FOREIGN_POINTER: &str = "ralloc: foreign pointer: ";
 
 /// Write `line` and the address to standard error, and abort.
 #[cold]

@@ -140,6 +140,17 @@ impl Huge {
         self.entry_of(base).map(Entry::usable)
     }
 
+    /// Whether `address` lies in a block. Looks at every entry.
+    pub(crate) fn covers(&self, address: usize) -> bool {
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        let mut entries = segments.flatten().chain(&self.spill);
+        entries.any(|entry| {
+            // Relaxed: whoever asks holds no block there, or it is there while he does.
+            let base = entry.base.load(Ordering::Relaxed);
+            base > RESERVED && (base..base + entry.size()).contains(&address)
+        })
+    }
+
     /// The bytes of the block at `base`, used and unused.
     pub(crate) fn size(&self, base: NonNull<u8>) -> Option<usize> {
         self.entry_of(base).map(Entry::size)

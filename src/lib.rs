@@ -11,7 +11,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
-//! | shapes | `block` `free_list` `page` `queue` `chunk` `chunk_entry` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | shapes | `block` `free_list` `page` `queue` `chunk` `chunk_entry` `chunk_map` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
 //! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] `global_alloc` | the verbs, as the outside knows them |
 //!
@@ -69,6 +69,7 @@ mod page;
 mod queue;
 mod chunk;
 mod chunk_entry;
+mod chunk_map;
 mod chunk_table;
 mod purge;
 mod huge_cache;
@@ -85,6 +86,7 @@ mod thread;
 // Doors.
 mod fatal;
 mod large;
+mod foreign;
 pub mod alloc;
 pub mod sbrk;
 pub mod stats;
@@ -93,7 +95,7 @@ pub mod c_abi;
 #[cfg(feature = "global")]
 mod global_alloc;
 
-pub use config::{Defaults, Tuning};
+pub use config::{Defaults, Purge, Tuning};
 #[cfg(feature = "global")]
 pub use global_alloc::{Global, Ralloc};
 pub use process::{Failure, Instance, Process};

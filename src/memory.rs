@@ -8,7 +8,7 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
     chunk_table::ChunkTable,
-    config::{KIB, LARGE_PAGE, SLICE, Tuning},
+    config::{KIB, LARGE_PAGE, Purge, SLICE, Tuning},
     huge::{Huge, discard, span_size},
     huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
@@ -26,6 +26,8 @@ pub(crate) struct Memory<P, T> {
     /// Idle bytes above which the next purge is due: those that the last one could not give back are not tried again at
     /// once.
     purge_above: Tally,
+    /// A [`Purge`] that was chosen: 0 is `Normal`, the largest number `Never`, any other is one more than the bytes.
+    purge: AtomicUsize,
     /// Held (not 0) by the one thread that purges, or walks the chunks.
     purge_lock: AtomicUsize,
     /// Purges, slices purged and chunks given back.
@@ -59,6 +61,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             epoch: AtomicU32::new(0),
             churn: Tally::new(0),
             purge_above: Tally::new(0),
+            purge: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
             purges: Tally::new(0),
             purged_slices: Tally::new(0),
@@ -116,7 +119,11 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         if self.idle() > allowed.max(self.purge_above.load(Ordering::Relaxed)) {
             // Half of what may stay: the next purge has as much work before it as this one. Slices by themselves are worth
             // breaking up large pages for only when they are much, as a share of what is live.
-            self.purge(allowed / 2, allowed.max(self.live() / 2), 1);
+            let pieces = match self.idle_chosen() {
+                Some(bytes) => bytes / 2,
+                None => allowed.max(self.live() / 2),
+            };
+            self.purge(allowed / 2, pieces, 1);
             self.purge_above
                 .store(self.idle() + allowed / 2, Ordering::Relaxed);
         }
@@ -269,8 +276,32 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.chunks.totals().claimed + huge
     }
 
+    /// Choose how much idle memory is kept.
+    pub(crate) fn set_purge(&self, purge: Purge) {
+        let word = match purge {
+            Purge::Normal => 0,
+            Purge::Above(bytes) => bytes.saturating_add(1).min(usize::MAX - 1),
+            Purge::Never => usize::MAX,
+        };
+        // Relaxed: whoever reads an older choice keeps a little more or less.
+        self.purge.store(word, Ordering::Relaxed);
+        self.purge_above.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes that may be free and resident by choice, if there was one.
+    fn idle_chosen(&self) -> Option<usize> {
+        match self.purge.load(Ordering::Relaxed) {
+            0 => None,
+            usize::MAX => Some(usize::MAX),
+            word => Some(word - 1),
+        }
+    }
+
     /// Bytes that may be free and resident.
     fn idle_allowed(&self) -> usize {
+        if let Some(bytes) = self.idle_chosen() {
+            return bytes;
+        }
         let live = self.live();
         let churn = self.churn.load(Ordering::Relaxed);
         T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)

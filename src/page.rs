@@ -14,7 +14,7 @@ use crate::{
     config::{CHUNK, EXTENSION, FIRST_BLOCK_OFFSET, RECORDS_OFFSET, SLICE, SLICES},
     free_list::{self, Link},
     primitive::Cell,
-    size_class::SizeClass,
+    size_class::{SizeClass, Starts},
 };
 
 /// Free blocks that [`Page::check_near`] looks at: about as many as a refill touches.
@@ -47,6 +47,8 @@ pub(crate) struct Page {
     pub(crate) head_distance: Cell<u8>,
     /// Whether memory after the initialised blocks reads zero. Owner only.
     clean: Cell<bool>,
+    /// Where blocks begin. Constant.
+    starts: Cell<Starts>,
 }
 
 const _: () = assert!(size_of::<Page>() == 64);
@@ -63,6 +65,8 @@ impl Page {
     /// Make this the record of a page of `class` without blocks, of which all are still to be initialised.
     pub(crate) fn open(&self, class: SizeClass, clean: bool, epoch: u32) {
         let room = class.page_slices() * SLICE - self.offset_in_first_slice();
+        let first = self.slice() * SLICE + self.offset_in_first_slice();
+        self.starts.set(Starts::new(class, first, room));
         self.free.set(0);
         self.used.set(0);
         self.initialised.set(0);
@@ -247,6 +251,12 @@ impl Page {
         self.next.set(core::ptr::null());
         self.prev.set(core::ptr::null());
         self.epoch.set(epoch);
+    }
+
+    /// Whether a block of this page, initialised or not, begins at `address`, which lies in the chunk. Any thread.
+    #[inline(always)]
+    pub(crate) fn begins_block(&self, address: NonNull<u8>) -> bool {
+        self.starts.get().has(address.as_ptr().addr() % CHUNK)
     }
 
     /// The start of the block that `address` lies in.

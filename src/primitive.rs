@@ -16,6 +16,9 @@ pub(crate) use core::{
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::AtomicUsize as Tally;
 
+/// A mark that says whether something is there, to whoever holds it. The model checker leaves it alone.
+pub(crate) use core::sync::atomic::AtomicU8 as Mark;
+
 /// Read a word of a free block.
 ///
 /// # Safety

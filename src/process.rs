@@ -1,9 +1,11 @@
 //! What the heaps of a process do together: deliver, adopt, donate, come and go, fork.
 
+use core::ptr::NonNull;
+
 use ralloc_platform::{Platform, ThreadBlock};
 
 use crate::{
-    config::{HEADS, Tuning},
+    config::{HEADS, Purge, Tuning},
     directory::{COMMONS, Directory, Held},
     heap::{Heap, Refill, page_of},
     memory::Memory,
@@ -31,6 +33,25 @@ pub unsafe trait Instance: Sized + 'static {
     /// Called when a request could not be served, before null is returned: the C library sets `errno` here.
     #[cold]
     fn on_failure(_why: Failure) {}
+
+    /// Give a block back that is not of this allocator, if another is known. Returns whether one has taken it; else the process
+    /// ends with a fatal line.
+    #[cold]
+    fn free_elsewhere(_block: NonNull<u8>) -> bool {
+        false
+    }
+
+    /// As [`free_elsewhere`](Self::free_elsewhere): the usable size of such a block.
+    #[cold]
+    fn usable_size_elsewhere(_block: NonNull<u8>) -> Option<usize> {
+        None
+    }
+
+    /// As [`free_elsewhere`](Self::free_elsewhere): what such a block becomes when it is reallocated.
+    #[cold]
+    fn reallocate_elsewhere(_block: NonNull<u8>, _size: usize) -> Option<*mut u8> {
+        None
+    }
 }
 
 /// Why a request could not be served.
@@ -280,6 +301,11 @@ impl<I: Instance> Process<I> {
         }
         self.memory.empty_cache();
         self.memory.purge(0, 0, 0);
+    }
+
+    /// Choose how much idle memory is kept, from now on.
+    pub fn set_purge(&self, purge: Purge) {
+        self.memory.set_purge(purge);
     }
 
     /// Bytes that a [`reclaim`](Self::reclaim) makes fewer of.

@@ -98,8 +98,11 @@ impl ChunkTable {
         let Some((base, dirty)) = entry.claim_empty() else {
             return false;
         };
+        self.map.remove(base.as_ptr().addr());
         // SAFETY: all slices are claimed: nobody uses the chunk, and nobody can find it in the table.
         if !unsafe { kernel.unmap(base, CHUNK) } {
+            // The region had a leaf a moment ago, and leaves stay.
+            self.map.insert(base.as_ptr().addr(), kernel);
             entry.unclaim(WHOLE);
             return false;
         }

@@ -159,7 +159,50 @@ impl SizeClass {
     }
 }
 
+/// Where the blocks of a page begin: at `first` bytes from the start of the chunk and at each multiple of their size from
+/// there, up to the last.
+#[derive(Clone, Copy)]
+pub(crate) struct Starts {
+    first: u32,
+    /// The distance of the last block from the first, in units of [`UNIT`].
+    last: u32,
+    /// 2^32 divided by the block size in the same units, rounded up.
+    reciprocal: u32,
+}
+
+/// All sizes are multiples.
+const UNIT: u32 = 8;
+
+impl Starts {
+    /// Of blocks of `class` in `room` bytes that begin `first` bytes from the start of the chunk.
+    pub(crate) const fn new(class: SizeClass, first: usize, room: usize) -> Self {
+        let size = SIZES[class.0 as usize];
+        Self {
+            first: first as u32,
+            last: (room as u32 / size - 1) * (size / UNIT),
+            reciprocal: u32::MAX / (size / UNIT) + 1,
+        }
+    }
+
+    /// Whether a block begins `offset` bytes from the start of the chunk.
+    ///
+    /// No division: the product is the remainder, scaled to the word and a little too large, by less than one step (Lemire,
+    /// Kaser, Kurz, "Faster remainder by direct computation", 2019). What is in front of the first block, and what is no
+    /// multiple of the unit, is turned into a number beyond the last.
+    #[inline(always)]
+    pub(crate) fn has(&self, offset: usize) -> bool {
+        let units = (offset as u32)
+            .wrapping_sub(self.first)
+            .rotate_right(UNIT.trailing_zeros());
+        units <= self.last && units.wrapping_mul(self.reciprocal) < self.reciprocal
+    }
+}
+
 const _: () = {
+    // The rounding of the reciprocal, times any number of units, is less than one step.
+    let units = (8 * SLICE) as u64 / UNIT as u64;
+    assert!(units * (MEDIUM_MAX as u64 / UNIT as u64) < 1 << 32);
+    assert!(GRANULE.is_multiple_of(UNIT as usize));
     assert!(SIZES[LINEAR - 1] == 256);
     assert!(SIZES[SMALL_CLASSES - 1] as usize == SMALL_MAX);
     assert!(SIZES[CLASSES - 1] as usize == MEDIUM_MAX);
@@ -204,6 +247,22 @@ mod tests {
             let slices = class.page_slices();
             assert!((1..=8).contains(&slices));
             assert!(slices * SLICE / class.size() >= MEDIUM_BLOCKS_MIN);
+        }
+    }
+
+    #[test]
+    fn starts_of_blocks_are_told_from_the_rest() {
+        for class in (0..CLASSES).map(SizeClass::from_index) {
+            let end = (5 + class.page_slices()) * SLICE;
+            for first in [5 * SLICE, 5 * SLICE + FIRST_BLOCK_OFFSET] {
+                let starts = Starts::new(class, first, end - first);
+                for offset in 4 * SLICE..end + SLICE {
+                    let begins = offset >= first
+                        && (offset - first) % class.size() == 0
+                        && offset + class.size() <= end;
+                    assert!(starts.has(offset) == begins, "{class:?} {first} {offset}");
+                }
+            }
         }
     }
 

@@ -3,12 +3,15 @@
 //! Semantics are in the crate `ralloc` (`c_abi`); here are the names, the types and `errno`.
 #![no_std]
 
+use core::ptr::NonNull;
+
 use core_ralloc::{Defaults, Failure, Instance, Process};
 use ralloc_platform::{EINVAL, ENOMEM, StaticBlock, System, set_errno};
 
 pub mod bsd;
 pub mod c;
 pub mod cxx;
+mod elsewhere;
 pub mod gnu;
 #[cfg(all(
     feature = "override",
@@ -19,6 +22,7 @@ pub mod gnu;
     )
 ))]
 mod operators;
+mod options;
 mod start;
 #[cfg(feature = "override")]
 mod unprefixed;
@@ -42,6 +46,21 @@ unsafe impl Instance for Libc {
     #[cold]
     fn on_failure(why: Failure) {
         set_errno(code(why));
+    }
+
+    #[cold]
+    fn free_elsewhere(block: NonNull<u8>) -> bool {
+        elsewhere::free(block)
+    }
+
+    #[cold]
+    fn usable_size_elsewhere(block: NonNull<u8>) -> Option<usize> {
+        elsewhere::usable_size(block)
+    }
+
+    #[cold]
+    fn reallocate_elsewhere(block: NonNull<u8>, size: usize) -> Option<*mut u8> {
+        elsewhere::reallocate(block, size)
     }
 }
 

@@ -1,0 +1,129 @@
+//! `RALLOC_OPTIONS`: what can be chosen without building the library anew.
+//!
+//! Read once: when the library is loaded, or before if the answer is needed before. A program that runs with more rights
+//! than its user has takes no options from him.
+
+use core::{
+    ffi::CStr,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use core_ralloc::{Instance, Purge};
+use ralloc_platform::{Platform, System, environment, keep_stderr};
+
+use crate::Libc;
+
+/// Options, separated by commas.
+const VARIABLE: &CStr = c"RALLOC_OPTIONS";
+
+const KNOWN: &[u8] =
+    b"stats, verbose, purge=normal, purge=eager, purge=never, foreign=abort, foreign=forward";
+
+// Relaxed, all of them: they are set while the program has one thread, and nothing becomes visible with them.
+static READ: AtomicBool = AtomicBool::new(false);
+static STATS: AtomicBool = AtomicBool::new(false);
+static FORWARD: AtomicBool = AtomicBool::new(false);
+
+/// Whether to print statistics when the process exits.
+pub(crate) fn stats() -> bool {
+    STATS.load(Relaxed)
+}
+
+/// Whether to hand foreign pointers to the next allocator.
+pub(crate) fn forward() -> bool {
+    read();
+    FORWARD.load(Relaxed)
+}
+
+/// Read the options, unless that has been done.
+pub(crate) fn read() {
+    if READ.swap(true, Relaxed) {
+        return;
+    }
+    let Some(options) = environment(VARIABLE) else {
+        return;
+    };
+    let names = || options.to_bytes().split(|&byte| byte == b',');
+    let mut verbose = false;
+    let mut warning = Line::new(b"ralloc: unknown option: ");
+    for name in names().filter(|name| !name.is_empty()) {
+        verbose |= name == b"verbose";
+        if !set(name) {
+            warning.item(name);
+        }
+    }
+    if warning.has_items {
+        warning.put(b" (there are ");
+        warning.put(KNOWN);
+        warning.put(b")");
+        warning.write();
+    }
+    if verbose {
+        let mut line = Line::new(b"ralloc ");
+        line.put(env!("CARGO_PKG_VERSION").as_bytes());
+        line.put(b": options ");
+        for name in names().filter(|name| !name.is_empty()) {
+            line.item(name);
+        }
+        line.write();
+    }
+}
+
+/// Obey an option. Whether there is such an option.
+fn set(name: &[u8]) -> bool {
+    let process = Libc::process();
+    match name {
+        b"stats" => {
+            STATS.store(true, Relaxed);
+            keep_stderr();
+        }
+        b"verbose" => {}
+        b"purge=normal" => process.set_purge(Purge::Normal),
+        b"purge=eager" => process.set_purge(Purge::Above(0)),
+        b"purge=never" => process.set_purge(Purge::Never),
+        b"foreign=abort" => FORWARD.store(false, Relaxed),
+        b"foreign=forward" => FORWARD.store(true, Relaxed),
+        _ => return false,
+    }
+    true
+}
+
+/// A line for standard error, cut where it is too long.
+struct Line {
+    text: [u8; 512],
+    length: usize,
+    has_items: bool,
+}
+
+impl Line {
+    fn new(beginning: &[u8]) -> Self {
+        let mut line = Self {
+            text: [0; 512],
+            length: 0,
+            has_items: false,
+        };
+        line.put(beginning);
+        line
+    }
+
+    fn put(&mut self, text: &[u8]) {
+        // The last place is that of the end of the line.
+        let room = &mut self.text[self.length..511];
+        let fits = text.len().min(room.len());
+        room[..fits].copy_from_slice(&text[..fits]);
+        self.length += fits;
+    }
+
+    fn item(&mut self, name: &[u8]) {
+        if self.has_items {
+            self.put(b", ");
+        }
+        self.put(name);
+        self.has_items = true;
+    }
+
+    fn write(&mut self) {
+        self.text[self.length] = b'\n';
+        System.write_stderr(&self.text[..=self.length]);
+    }
+}

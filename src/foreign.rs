@@ -1,0 +1,104 @@
+//! Pointers that are not what they are given for: of another allocator, to the stack, into the middle of a block, to a block
+//! that has been given back.
+//!
+//! The slow paths ask here before they touch what a pointer leads to. What lies in no memory of ours may belong to
+//! another allocator: the instance decides ([`Instance::free_elsewhere`]). Everything else ends the process.
+
+use core::{num::NonZeroUsize, ptr::NonNull};
+
+use crate::{
+    chunk::{Chunk, Owner},
+    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE},
+    fatal::{FOREIGN_POINTER, INTERIOR_POINTER, INVALID_FREE, fatal},
+    process::Instance,
+};
+
+/// Whether `block` lies in a chunk of ours. If it does not, nothing near it has been read.
+#[inline(always)]
+pub(crate) fn is_ours<I: Instance>(block: NonNull<u8>) -> bool {
+    I::process()
+        .memory
+        .chunks
+        .map
+        .contains(block.as_ptr().addr())
+}
+
+/// The usable bytes of a block; `None` if the pointer is foreign. Ends the process if no block begins there.
+#[inline]
+pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize> {
+    if block.as_ptr().addr().is_multiple_of(CHUNK) {
+        return NonZeroUsize::new(I::process().memory.huge.usable(block)?);
+    }
+    if !is_ours::<I>(block) {
+        return None;
+    }
+    // SAFETY: the chunk is ours. It stays as long as the block is live; if that is not so, the program has freed the block while
+    // another of its threads used it.
+    let chunk = unsafe { Chunk::of(block) };
+    let slice = Chunk::slice_of(block);
+    let owner = chunk.owner(slice);
+    if !owner.has(Owner::RUN | Owner::UNOWNED) {
+        let page = chunk.page(chunk.head_of(slice, owner));
+        if page.begins_block(block) {
+            return NonZeroUsize::new(page.block_size.get() as usize);
+        }
+    } else if owner.word() == Owner::RUN && block.as_ptr().addr().is_multiple_of(SLICE) {
+        return NonZeroUsize::new(chunk.page(slice).slices() * SLICE);
+    }
+    refuse::<I>(block)
+}
+
+/// Give back a block that is not ours.
+#[cold]
+pub(crate) fn free<I: Instance>(block: NonNull<u8>) {
+    if !(is_elsewhere::<I>(block) && I::free_elsewhere(block)) {
+        refuse::<I>(block);
+    }
+}
+
+/// The usable bytes of a block that is not ours.
+#[cold]
+pub(crate) fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
+    let size = is_elsewhere::<I>(block).then(|| I::usable_size_elsewhere(block));
+    size.flatten().unwrap_or_else(|| refuse::<I>(block))
+}
+
+/// Reallocate a block that is not ours.
+#[cold]
+pub(crate) fn reallocate<I: Instance>(block: NonNull<u8>, size: usize) -> *mut u8 {
+    let moved = is_elsewhere::<I>(block).then(|| I::reallocate_elsewhere(block, size));
+    moved.flatten().unwrap_or_else(|| refuse::<I>(block))
+}
+
+/// Whether a pointer that leads to no block leads to no memory of ours either.
+fn is_elsewhere<I: Instance>(block: NonNull<u8>) -> bool {
+    let address = block.as_ptr().addr();
+    let memory = &I::process().memory;
+    !memory.chunks.map.contains(address) && !memory.huge.covers(address)
+}
+
+/// Say what is wrong with a pointer that leads to no block, and end the process.
+#[cold]
+pub(crate) fn refuse<I: Instance>(block: NonNull<u8>) -> ! {
+    let memory = &I::process().memory;
+    let address = block.as_ptr().addr();
+    let line = if memory.huge.covers(address) {
+        INTERIOR_POINTER
+    } else if address.is_multiple_of(CHUNK) {
+        // Most likely a huge block that was freed before; its memory may have gone.
+        INVALID_FREE
+    } else if is_ours::<I>(block) {
+        // SAFETY: as in `known_size`.
+        let chunk = unsafe { Chunk::of(block) };
+        let owner = chunk.owner(Chunk::slice_of(block));
+        let is_header = address % CHUNK < FIRST_BLOCK_OFFSET;
+        if owner.has(Owner::UNOWNED) || is_header {
+            INVALID_FREE
+        } else {
+            INTERIOR_POINTER
+        }
+    } else {
+        FOREIGN_POINTER
+    };
+    fatal(&memory.kernel, line, address)
+}
