@@ -371,8 +371,9 @@ impl ChunkTable {
             .store(base.as_ptr().expose_provenance(), Ordering::Release);
         // Release: pairs with the Acquire in `chunks`, for the address and the header.
         entry.committed.store(mask(slices), Ordering::Release);
-        // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible.
-        entry.free.store(mask(slices), Ordering::Release);
+        // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible. Added, not stored: who
+        // has seen `committed` may have extended the first chunk already, and what that brought is free.
+        entry.free.fetch_or(mask(slices), Ordering::Release);
         self.opened(index);
     }
 

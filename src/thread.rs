@@ -160,7 +160,7 @@ fn thread_exit<I: Instance>(_round: usize) {
 /// Take the blocks in the thread's heads home and give the heap up.
 fn leave<I: Instance>(heap: &'static Heap) {
     let process = I::process();
-    let _busy = Busy::new(heap);
+    let busy = Busy::new(heap);
     if cfg!(debug_assertions) {
         check_heads::<I>();
     }
@@ -172,6 +172,8 @@ fn leave<I: Instance>(heap: &'static Heap) {
             take_home::<I>(heap, block);
         }
     }
+    // Before the heap is given up: whoever takes it over counts in the same cell.
+    drop(busy);
     // From here on the thread has no heap: a signal handler that allocates borrows one.
     set_life::<I>(Life::Gone);
     set_heap::<I>(0);

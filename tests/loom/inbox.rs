@@ -73,8 +73,8 @@ fn batches_arrive_whole_and_once() {
             let early = take_home(inbox, chunk);
             inbox.set_aside();
             let aside = take_home(inbox, chunk);
-            one.join().expect("the first fares well");
-            two.join().expect("the second fares well");
+            one.join();
+            two.join();
             assert!(inbox.is_empty() == (early | aside == 0b11_1111));
             let late = take_home(inbox, chunk);
             assert_eq!(early | aside | late, 0b11_1111);

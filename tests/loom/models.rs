@@ -3,14 +3,19 @@
 //! What each of them checks, how far, at which cost, and which break of the code it was seen to catch stands in
 //! `tests/README.md`, in the section "Models".
 
+mod chunks;
+mod huge;
 mod inbox;
+mod threads;
 mod world;
 
 use crate::{
+    alloc,
     config::{KIB, Tuning},
     primitive,
 };
 use std::ptr::NonNull;
+use world::Case;
 
 /// Policy for models: small steps, so that few operations reach everything.
 struct Small;
@@ -30,4 +35,18 @@ fn scribble(block: NonNull<u8>) {
         // SAFETY: the block is the caller's.
         unsafe { primitive::write(word.as_ptr(), usize::MAX) };
     }
+}
+
+/// A block, written to.
+fn allocate(size: usize) -> NonNull<u8> {
+    let block = NonNull::new(alloc::allocate::<Case<Small>>(size)).expect("memory");
+    scribble(block);
+    block
+}
+
+/// A block is written to once more, and given up.
+fn free(block: NonNull<u8>) {
+    scribble(block);
+    // SAFETY: the block is live and the caller's.
+    unsafe { alloc::free::<Case<Small>>(block.as_ptr()) };
 }

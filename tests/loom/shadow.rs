@@ -11,6 +11,12 @@
 //! locations before it starts others. A model that fails after it has touched an unknown location is started over (see
 //! `world::Model`).
 //!
+//! Loom leaves out orders that make no difference, and to know them it remembers who touched an atomic last. A thread that
+//! reads before it writes, as every exchange in a loop does, hides in this way that another thread has read before, and loom
+//! would never let the write come first. So there is an atomic more for each reader of a location that others write,
+//! its *mark*: the reader stores to it before it reads, the writers before they write, and of two stores loom tries both
+//! orders. Nobody loads a mark, so it orders nothing in the sense of the memory model.
+//!
 //! Outside of models nothing is shadowed, and everything works as in the ordinary build.
 
 extern crate std;
@@ -30,11 +36,30 @@ use std::{
 pub(crate) use plain::Ordering;
 
 /// What loom watches in place of a location.
-enum Shadow {
+struct Shadow {
+    object: Object,
+    /// For each thread that reads while another writes.
+    marks: [Option<watched::AtomicU32>; loom::MAX_THREADS],
+}
+
+enum Object {
     U32(watched::AtomicU32),
     U64(watched::AtomicU64),
     Usize(watched::AtomicUsize),
     Bytes(UnsafeCell<()>),
+}
+
+/// Which threads read and write a location while there are others: a bit each.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Users {
+    readers: u8,
+    writers: u8,
+}
+
+impl Users {
+    fn need_mark(self, thread: usize) -> bool {
+        self.readers >> thread & 1 == 1 && self.writers & !(1 << thread) != 0
+    }
 }
 
 /// How a location is used. One that is a link today may be an atomic tomorrow: each use has its shadow.
@@ -48,13 +73,21 @@ enum Kind {
 }
 
 impl Kind {
-    /// The shadow of a location with this value.
-    fn shadow(self, value: u64) -> Shadow {
+    /// What watches a location with this value.
+    fn object(self, value: u64) -> Object {
         match self {
-            Self::U32 => Shadow::U32(watched::AtomicU32::new(value as u32)),
-            Self::U64 => Shadow::U64(watched::AtomicU64::new(value)),
-            Self::Usize => Shadow::Usize(watched::AtomicUsize::new(value as usize)),
-            Self::Bytes(_) => Shadow::Bytes(UnsafeCell::new(())),
+            Self::U32 => Object::U32(watched::AtomicU32::new(value as u32)),
+            Self::U64 => Object::U64(watched::AtomicU64::new(value)),
+            Self::Usize => Object::Usize(watched::AtomicUsize::new(value as usize)),
+            Self::Bytes(_) => Object::Bytes(UnsafeCell::new(())),
+        }
+    }
+
+    /// 0 for an atomic.
+    fn size(self) -> usize {
+        match self {
+            Self::Bytes(size) => size,
+            _ => 0,
         }
     }
 
@@ -107,12 +140,26 @@ struct Shadows {
     range: Range<usize>,
     /// The shadows of this execution, by address and size (0 for an atomic).
     live: HashMap<(usize, usize), Rc<Shadow>, BuildHasherDefault<Spread>>,
-    /// Locations that were touched in any execution.
-    known: BTreeMap<(usize, Kind), ()>,
-    /// Whether a location has become known in this execution.
+    /// Locations that were touched in any execution, and who was known to use them when the exploration began.
+    known: BTreeMap<(usize, Kind), Users>,
+    /// Who has been seen to use them since.
+    seen: HashMap<usize, Users, BuildHasherDefault<Spread>>,
+    /// Whether a location has become known since the exploration began.
     grew: bool,
+    /// Threads that run besides the first.
+    others: usize,
     /// Addresses that were unmapped in this execution.
     holes: Vec<Range<usize>>,
+}
+
+loom::thread_local! {
+    /// The number of the thread in its model; the first has 0.
+    static ME: core::cell::Cell<usize> = core::cell::Cell::new(0);
+}
+
+/// Say which number the calling thread has.
+pub(crate) fn set_me(number: usize) {
+    ME.with(|me| me.set(number));
 }
 
 std::thread_local! {
@@ -120,15 +167,15 @@ std::thread_local! {
 }
 
 impl Shadows {
-    fn make(&mut self, address: usize, kind: Kind) -> Rc<Shadow> {
+    fn make(&mut self, address: usize, kind: Kind, users: Users) -> Rc<Shadow> {
         // SAFETY: the location is in use as this, or the memory reads zero.
         let value = unsafe { kind.value(address) };
-        let shadow = Rc::new(kind.shadow(value));
-        let size = match kind {
-            Kind::Bytes(size) => size,
-            _ => 0,
-        };
-        self.live.insert((address, size), Rc::clone(&shadow));
+        let mark = |thread| users.need_mark(thread).then(|| watched::AtomicU32::new(0));
+        let shadow = Rc::new(Shadow {
+            object: kind.object(value),
+            marks: std::array::from_fn(mark),
+        });
+        self.live.insert((address, kind.size()), Rc::clone(&shadow));
         shadow
     }
 
@@ -138,16 +185,26 @@ impl Shadows {
         }
         let in_hole = self.holes.iter().any(|hole| hole.contains(&address));
         assert!(!in_hole, "{address:#x} is used after it was unmapped");
-        let size = match kind {
-            Kind::Bytes(size) => size,
-            _ => 0,
-        };
-        if let Some(shadow) = self.live.get(&(address, size)) {
+        if let Some(shadow) = self.live.get(&(address, kind.size())) {
             return Some(Rc::clone(shadow));
         }
-        self.known.insert((address, kind), ());
+        self.known.insert((address, kind), Users::default());
         self.grew = true;
-        Some(self.make(address, kind))
+        Some(self.make(address, kind, Users::default()))
+    }
+
+    /// Whether more locations need a mark than had one when the exploration began; from now on they have it.
+    fn learn(&mut self) -> bool {
+        let mut learnt = false;
+        for (&(address, _), users) in &mut self.known {
+            let Some(&seen) = self.seen.get(&address) else {
+                continue;
+            };
+            learnt |= (0..loom::MAX_THREADS)
+                .any(|thread| seen.need_mark(thread) && !users.need_mark(thread));
+            *users = seen;
+        }
+        learnt
     }
 }
 
@@ -164,11 +221,24 @@ pub(crate) fn grew() -> bool {
     SHADOWS.with_borrow_mut(|shadows| std::mem::take(&mut shadows.grew))
 }
 
+/// Whether the exploration has to begin anew, because marks were missing in it.
+pub(crate) fn learnt() -> bool {
+    SHADOWS.with_borrow_mut(Shadows::learn)
+}
+
+/// Note that a thread has been started, or joined.
+pub(crate) fn count_others(change: isize) {
+    SHADOWS.with_borrow_mut(|shadows| {
+        shadows.others = shadows.others.wrapping_add_signed(change);
+    });
+}
+
 /// Forget the shadows and the holes of the last execution.
 pub(crate) fn forget() {
     SHADOWS.with_borrow_mut(|shadows| {
         shadows.live.clear();
         shadows.holes.clear();
+        shadows.others = 0;
     });
 }
 
@@ -178,10 +248,10 @@ pub(crate) fn renew(range: Range<usize>) {
         let known: Vec<_> = shadows
             .known
             .range((range.start, Kind::U32)..(range.end, Kind::U32))
-            .map(|(&location, ())| location)
+            .map(|(&location, &users)| (location, users))
             .collect();
-        for (address, kind) in known {
-            shadows.make(address, kind);
+        for ((address, kind), users) in known {
+            shadows.make(address, kind, users);
         }
     });
 }
@@ -197,7 +267,7 @@ pub(crate) unsafe fn zero(range: Range<usize>, written: bool) {
             .known
             .range((range.start, Kind::U32)..(range.end, Kind::U32));
         known
-            .filter_map(|(&(address, kind), ())| match kind {
+            .filter_map(|(&(address, kind), _)| match kind {
                 Kind::Bytes(size) => Some((address, size)),
                 _ => None,
             })
@@ -218,6 +288,11 @@ pub(crate) fn make_hole(range: Range<usize>) {
     SHADOWS.with_borrow_mut(|shadows| shadows.holes.push(range));
 }
 
+/// The hole that begins at `start` is mapped again.
+pub(crate) fn fill_hole(start: usize) {
+    SHADOWS.with_borrow_mut(|shadows| shadows.holes.retain(|hole| hole.start != start));
+}
+
 /// The shadow of a location, if it has one. While a panic unwinds there are none: the execution is over.
 fn shadow(address: usize, kind: Kind) -> Option<Rc<Shadow>> {
     if panicking() {
@@ -226,10 +301,33 @@ fn shadow(address: usize, kind: Kind) -> Option<Rc<Shadow>> {
     SHADOWS.with_borrow_mut(|shadows| shadows.find(address, kind))
 }
 
+/// As [`shadow`], for an atomic that the calling thread is about to read or to write, after a store to the marks.
+fn marked(address: usize, kind: Kind, writes: bool) -> Option<Rc<Shadow>> {
+    let shadow = shadow(address, kind)?;
+    let me = ME.with(core::cell::Cell::get);
+    SHADOWS.with_borrow_mut(|shadows| {
+        if shadows.others > 0 {
+            let users = shadows.seen.entry(address).or_default();
+            match writes {
+                true => users.writers |= 1 << me,
+                false => users.readers |= 1 << me,
+            }
+        }
+    });
+    let alone = SHADOWS.with_borrow(|shadows| shadows.others == 0);
+    for (thread, mark) in shadow.marks.iter().enumerate() {
+        if let Some(mark) = mark.as_ref().filter(|_| !alone && writes != (thread == me)) {
+            mark.store(0, Ordering::Relaxed);
+        }
+    }
+    Some(shadow)
+}
+
 /// Tell loom of an access to a cell or word.
+#[track_caller]
 fn touch(address: usize, size: usize, writes: bool) {
     if let Some(shadow) = shadow(address, Kind::Bytes(size))
-        && let Shadow::Bytes(cell) = &*shadow
+        && let Object::Bytes(cell) = &shadow.object
     {
         if writes {
             cell.with_mut(|_| ());
@@ -253,6 +351,7 @@ pub(crate) fn fence(order: Ordering) {
 /// # Safety
 ///
 /// As for [`core::ptr::read`].
+#[track_caller]
 pub(crate) unsafe fn read(word: *const usize) -> usize {
     touch(word.addr(), size_of::<usize>(), false);
     // SAFETY: the caller's promise.
@@ -264,6 +363,7 @@ pub(crate) unsafe fn read(word: *const usize) -> usize {
 /// # Safety
 ///
 /// As for [`core::ptr::write`].
+#[track_caller]
 pub(crate) unsafe fn write(word: *mut usize, value: usize) {
     touch(word.addr(), size_of::<usize>(), true);
     // SAFETY: the caller's promise.
@@ -276,15 +376,18 @@ pub(crate) unsafe fn write(word: *mut usize, value: usize) {
 pub(crate) struct Cell<T>(core::cell::Cell<T>);
 
 impl<T> Cell<T> {
+    #[track_caller]
     fn touch(&self, writes: bool) {
         touch(std::ptr::from_ref(self).addr(), size_of::<T>(), writes);
     }
 
+    #[track_caller]
     pub(crate) fn set(&self, value: T) {
         self.touch(true);
         self.0.set(value);
     }
 
+    #[track_caller]
     pub(crate) fn replace(&self, value: T) -> T {
         self.touch(true);
         self.0.replace(value)
@@ -292,6 +395,7 @@ impl<T> Cell<T> {
 }
 
 impl<T: Copy> Cell<T> {
+    #[track_caller]
     pub(crate) fn get(&self) -> T {
         self.touch(false);
         self.0.get()
@@ -300,9 +404,12 @@ impl<T: Copy> Cell<T> {
 
 /// One operation on the shadow of an atomic, else on the atomic.
 macro_rules! on {
-    ($self:ident, $kind:ident, $atomic:ident => $operation:expr) => {
-        match shadow(std::ptr::from_ref($self).addr(), Kind::$kind).as_deref() {
-            Some(Shadow::$kind($atomic)) => $operation,
+    ($self:ident, $kind:ident, $writes:literal, $atomic:ident => $operation:expr) => {
+        match marked(std::ptr::from_ref($self).addr(), Kind::$kind, $writes).as_deref() {
+            Some(Shadow {
+                object: Object::$kind($atomic),
+                ..
+            }) => $operation,
             _ => {
                 let $atomic = &$self.0;
                 $operation
@@ -324,15 +431,15 @@ macro_rules! atomic {
             }
 
             pub(crate) fn load(&self, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.load(order))
+                on!(self, $kind, false, atomic => atomic.load(order))
             }
 
             pub(crate) fn store(&self, value: $int, order: Ordering) {
-                on!(self, $kind, atomic => atomic.store(value, order))
+                on!(self, $kind, true, atomic => atomic.store(value, order))
             }
 
             pub(crate) fn swap(&self, value: $int, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.swap(value, order))
+                on!(self, $kind, true, atomic => atomic.swap(value, order))
             }
 
             pub(crate) fn compare_exchange(
@@ -342,7 +449,7 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$int, $int> {
-                on!(self, $kind, atomic => atomic.compare_exchange(old, new, success, failure))
+                on!(self, $kind, true, atomic => atomic.compare_exchange(old, new, success, failure))
             }
 
             pub(crate) fn compare_exchange_weak(
@@ -356,23 +463,23 @@ macro_rules! atomic {
             }
 
             pub(crate) fn fetch_add(&self, value: $int, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.fetch_add(value, order))
+                on!(self, $kind, true, atomic => atomic.fetch_add(value, order))
             }
 
             pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.fetch_sub(value, order))
+                on!(self, $kind, true, atomic => atomic.fetch_sub(value, order))
             }
 
             pub(crate) fn fetch_or(&self, value: $int, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.fetch_or(value, order))
+                on!(self, $kind, true, atomic => atomic.fetch_or(value, order))
             }
 
             pub(crate) fn fetch_and(&self, value: $int, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.fetch_and(value, order))
+                on!(self, $kind, true, atomic => atomic.fetch_and(value, order))
             }
 
             pub(crate) fn fetch_max(&self, value: $int, order: Ordering) -> $int {
-                on!(self, $kind, atomic => atomic.fetch_max(value, order))
+                on!(self, $kind, true, atomic => atomic.fetch_max(value, order))
             }
         }
     };

@@ -32,6 +32,8 @@ const SPACE: usize = 24 * CHUNK;
 const STATICS: usize = CHUNK;
 /// The next are for mappings that are aligned to less than a chunk.
 const TABLES: usize = 2 * CHUNK;
+/// The last of the statics stands for the lock of the kernel.
+const KERNEL_LOCK: usize = 64;
 /// Words on the stack of a thread.
 const STACK: usize = 1 << 14;
 /// Operations of one execution, at most.
@@ -45,6 +47,12 @@ struct Space {
     base: usize,
     next_table: usize,
     next: usize,
+    /// Threads that were started.
+    threads: usize,
+    /// Whether addresses that become free are given to the next who asks for so many.
+    reuses: bool,
+    /// Such addresses.
+    vacated: Option<(usize, usize)>,
     hooks: Option<Hooks>,
     process: *const (),
 }
@@ -75,15 +83,15 @@ unsafe impl Platform for Kernel {
     }
 
     fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        let base = with_space(|space| {
-            let next = match align < CHUNK {
-                true => &mut space.next_table,
-                false => &mut space.next,
-            };
-            let base = next.next_multiple_of(align);
-            *next = base + size;
-            base
-        });
+        meet_in_the_kernel();
+        let vacated = with_space(|space| space.vacated.take_if(|&mut (_, room)| room == size));
+        let base = match vacated {
+            Some((base, _)) => {
+                shadow::fill_hole(base);
+                base
+            }
+            None => with_space(|space| space.fresh(size, align)),
+        };
         NonNull::new(std::ptr::with_exposed_provenance_mut(base))
     }
 
@@ -96,7 +104,7 @@ unsafe impl Platform for Kernel {
     }
 
     unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
-        shadow::make_hole(range(base, size));
+        vacate(base, size);
         true
     }
 
@@ -118,7 +126,7 @@ unsafe impl Platform for Kernel {
         let word = unsafe { primitive::read(old.as_ptr().cast()) };
         // SAFETY: as above.
         unsafe { primitive::write(new.as_ptr().cast(), word) };
-        shadow::make_hole(range(old, old_size));
+        vacate(old, old_size);
         Some(new)
     }
 
@@ -149,6 +157,46 @@ unsafe impl Platform for Kernel {
     fn abort(&self) -> ! {
         panic!("the allocator gave up");
     }
+}
+
+impl Space {
+    /// Addresses that nobody has had in this execution.
+    fn fresh(&mut self, size: usize, align: usize) -> usize {
+        let next = match align < CHUNK {
+            true => &mut self.next_table,
+            false => &mut self.next,
+        };
+        let base = next.next_multiple_of(align);
+        *next = base + size;
+        base
+    }
+}
+
+/// From now on the kernel gives addresses out again.
+pub(super) fn reuse_addresses() {
+    with_space(|space| space.reuses = true);
+}
+
+/// A range is a hole.
+fn vacate(base: NonNull<u8>, size: usize) {
+    shadow::make_hole(range(base, size));
+    meet_in_the_kernel();
+    with_space(|space| {
+        if space.reuses {
+            space.vacated = Some((base.addr().get(), size));
+        }
+    });
+}
+
+/// Whoever is given an address comes after whoever gave it back: the kernel has a lock.
+fn meet_in_the_kernel() {
+    if !with_space(|space| space.reuses) {
+        return;
+    }
+    let lock: *const primitive::AtomicUsize =
+        std::ptr::with_exposed_provenance(with_space(|space| space.base + STATICS - KERNEL_LOCK));
+    // SAFETY: the memory is mapped, reads zero, and serves nothing else.
+    unsafe { &*lock }.fetch_add(1, primitive::Ordering::AcqRel);
 }
 
 fn range(base: NonNull<u8>, size: usize) -> Range<usize> {
@@ -196,21 +244,36 @@ struct Carried<F>(F);
 // SAFETY: all threads of a model run in one thread of the operating system, and loom orders them.
 unsafe impl<F> Send for Carried<F> {}
 
+/// A thread that has been started.
+pub(super) struct Started(JoinHandle<()>);
+
+impl Started {
+    /// Waits for the end of the thread.
+    pub(super) fn join(self) {
+        self.0.join().expect("a thread fares well");
+        shadow::count_others(-1);
+    }
+}
+
 /// A thread of the model.
-pub(super) fn spawn(body: impl FnOnce() + 'static) -> JoinHandle<()> {
+pub(super) fn spawn(body: impl FnOnce() + 'static) -> Started {
+    let number = with_space(|space| {
+        space.threads += 1;
+        space.threads
+    });
     let carried = Carried(body);
     let body = move || {
         let Carried(body) = { carried };
+        shadow::set_me(number);
         body();
     };
-    loom::thread::Builder::new()
-        .stack_size(STACK)
-        .spawn(body)
-        .expect("loom has room for a thread")
+    shadow::count_others(1);
+    let thread = loom::thread::Builder::new().stack_size(STACK).spawn(body);
+    Started(thread.expect("loom has room for a thread"))
 }
 
 /// As [`spawn`], for a thread whose exit hook runs.
-pub(super) fn spawn_hooked(body: impl FnOnce() + 'static) -> JoinHandle<()> {
+pub(super) fn spawn_hooked(body: impl FnOnce() + 'static) -> Started {
     spawn(move || {
         body();
         exit();
@@ -227,6 +290,9 @@ pub(super) fn exit() {
 pub(super) fn hooks() -> Hooks {
     with_space(|space| space.hooks).expect("the allocator has installed its hooks")
 }
+
+/// What an execution ends with that needed more marks than it had.
+struct StartOver;
 
 /// One protocol, and how far it is explored.
 pub(super) struct Model {
@@ -260,6 +326,9 @@ impl Model {
             let execution = move || {
                 count.fetch_add(1, Ordering::Relaxed);
                 body(begin(base, template));
+                if shadow::learnt() {
+                    panic::panic_any(StartOver);
+                }
             };
             let mut builder = loom::model::Builder::new();
             builder.preemption_bound = Some(bound);
@@ -268,7 +337,7 @@ impl Model {
             match panic::catch_unwind(AssertUnwindSafe(|| builder.check(execution))) {
                 Ok(()) => break executions.load(Ordering::Relaxed),
                 // The failure may be that of a shadow which was made too late; if not, it comes again.
-                Err(_) if shadow::grew() => {}
+                Err(why) if why.is::<StartOver>() || shadow::grew() => {}
                 Err(why) => self.fail(executions.load(Ordering::Relaxed), why),
             }
         };
@@ -307,6 +376,9 @@ fn begin<S>(base: usize, template: &S) -> &'static S {
         base,
         next_table: base + STATICS,
         next: base + TABLES,
+        threads: 0,
+        reuses: false,
+        vacated: None,
         hooks: None,
         process: std::ptr::null(),
     }));

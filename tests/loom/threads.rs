@@ -1,0 +1,146 @@
+//! Whole threads: they allocate, free each other's blocks, come, go, and inherit.
+
+use super::{
+    Small, allocate, free, scribble,
+    world::{Case, Model, exit, spawn, spawn_hooked},
+};
+use crate::{process::Process, thread};
+
+type Shared = Process<Case<Small>>;
+
+/// All threads are gone: everything has come home, and every equation holds.
+fn check_all_home(process: &Shared) {
+    // SAFETY: the other threads have been joined.
+    unsafe { process.verify() };
+    process.reclaim(thread::heap::<Case<Small>>());
+    let slabs = 1;
+    let claimed = process.memory.chunks.totals().claimed;
+    assert!(
+        claimed <= slabs * crate::config::SLICE,
+        "no page is left behind: {claimed:#x}"
+    );
+}
+
+#[test]
+fn a_block_comes_home_while_its_owner_works_and_leaves() {
+    let model = Model {
+        name: "threads: remote free",
+        bound: 2,
+    };
+    model.run_process::<Small>(|process| {
+        let (mine, theirs) = (allocate(32), allocate(32));
+        let other = spawn(move || free(theirs));
+        free(mine);
+        let again = allocate(32);
+        free(again);
+        exit();
+        other.join();
+        check_all_home(process);
+    });
+}
+
+#[test]
+fn blocks_are_collected_and_delivered_in_batches() {
+    let model = Model {
+        name: "threads: batches",
+        bound: 2,
+    };
+    model.run_process::<Small>(|process| {
+        let blocks = [allocate(32), allocate(32), allocate(32)];
+        let other = spawn_hooked(move || {
+            // A block of its own makes it worth a heap, to collect the others in.
+            let own = allocate(64);
+            blocks.into_iter().for_each(free);
+            free(own);
+        });
+        let again = allocate(32);
+        free(again);
+        other.join();
+        exit();
+        check_all_home(process);
+    });
+}
+
+#[test]
+fn an_orphan_is_inherited_once_while_others_free_its_blocks() {
+    let model = Model {
+        name: "threads: inherit",
+        bound: 2,
+    };
+    model.run_process::<Small>(|process| {
+        let (one, two) = (allocate(32), allocate(32));
+        exit();
+        let heir = spawn_hooked(move || {
+            let block = allocate(32);
+            free(one);
+            free(block);
+        });
+        free(two);
+        heir.join();
+        check_all_home(process);
+    });
+}
+
+#[test]
+fn two_heirs_do_not_share() {
+    let model = Model {
+        name: "threads: two heirs",
+        bound: 2,
+    };
+    model.run_process::<Small>(|process| {
+        let block = allocate(32);
+        exit();
+        let heir = move || {
+            let block = allocate(32);
+            scribble(block);
+            free(block);
+        };
+        let one = spawn_hooked(heir);
+        let two = spawn_hooked(heir);
+        one.join();
+        two.join();
+        free(block);
+        check_all_home(process);
+    });
+}
+
+#[test]
+fn two_threads_tend_one_orphan() {
+    let model = Model {
+        name: "threads: tend",
+        bound: 3,
+    };
+    model.run_process::<Small>(|process| {
+        let (one, two, three) = (allocate(32), allocate(32), allocate(32));
+        exit();
+        let first = spawn(move || free(one));
+        let second = spawn(move || free(two));
+        free(three);
+        first.join();
+        second.join();
+        check_all_home(process);
+    });
+}
+
+#[test]
+fn threads_that_are_gone_borrow_heaps() {
+    let model = Model {
+        name: "threads: borrow",
+        bound: 2,
+    };
+    model.run_process::<Small>(|process| {
+        let mine = allocate(32);
+        exit();
+        let other = spawn(move || {
+            // Its hook runs before it has done anything.
+            exit();
+            let block = allocate(32);
+            free(mine);
+            free(block);
+        });
+        let block = allocate(32);
+        free(block);
+        other.join();
+        check_all_home(process);
+    });
+}
