@@ -6,152 +6,13 @@
 
 mod common;
 
-use common::{Case, Draw, Held, KIB, Kernel, MIB};
+use common::{
+    Case, Held, KIB, Kernel, MIB,
+    replay::{Replay, Tally},
+};
 use ralloc::c_abi;
 use ralloc_platform::sim::{Rules, Sim};
 use std::thread;
-
-/// Live blocks in the trace.
-const LIVE: usize = 400;
-
-/// What a replay has come to.
-#[derive(Default)]
-struct Tally {
-    served: usize,
-    refused: usize,
-}
-
-/// A replay of the trace: always the same requests, whatever becomes of them.
-struct Replay {
-    draw: Draw,
-    live: Vec<Option<Held>>,
-    tally: Tally,
-}
-
-impl Replay {
-    fn new(seed: u64) -> Self {
-        Self {
-            draw: Draw::new(seed),
-            live: (0..LIVE).map(|_| None).collect(),
-            tally: Tally::default(),
-        }
-    }
-
-    fn count(&mut self, held: Option<Held>) -> Option<Held> {
-        match held {
-            Some(_) => self.tally.served += 1,
-            None => self.tally.refused += 1,
-        }
-        held
-    }
-
-    /// A request of each kind, for `size` bytes.
-    fn request(&mut self, size: usize) -> Option<Held> {
-        let (kind, seed) = (self.draw.below(8), self.draw.word());
-        let shift = self.draw.below(if size < 64 * KIB { 15 } else { 23 });
-        let align = 1 << shift;
-        let held = match kind {
-            0 | 1 => Held::new_zeroed(c_abi::calloc::<Case>(1, size), size, 16, seed),
-            2 => Held::new(c_abi::aligned_alloc::<Case>(align, size), size, align, seed),
-            _ => Held::new(c_abi::malloc::<Case>(size), size, 16, seed),
-        };
-        self.count(held)
-    }
-
-    fn place(&mut self, held: Option<Held>) {
-        let slot = self.draw.below(LIVE);
-        if let Some(old) = std::mem::replace(&mut self.live[slot], held) {
-            old.free();
-        }
-    }
-
-    fn resize(&mut self, size: usize) {
-        let (slot, seed) = (self.draw.below(LIVE), self.draw.word());
-        let Some(old) = self.live[slot].take() else {
-            return;
-        };
-        self.live[slot] = match old.resize(None, size, seed) {
-            Ok(new) => self.count(new),
-            Err(old) => {
-                self.tally.refused += 1;
-                Some(old)
-            }
-        };
-    }
-
-    /// `steps` requests for sizes from `low` to `high`; some blocks change their size.
-    fn churn(&mut self, steps: usize, low: usize, high: usize) {
-        for _ in 0..steps {
-            let size = self.draw.skewed(low, high);
-            if self.draw.below(5) == 0 {
-                self.resize(size);
-            } else {
-                let held = self.request(size);
-                self.place(held);
-            }
-        }
-    }
-
-    /// One block grows and shrinks through runs and huge sizes, in place and elsewhere.
-    fn growth(&mut self) {
-        let mut vector = self.request(MIB);
-        let obstacle = self.request(3 * MIB);
-        for size in [1500, 2100, 3000, 5000, 4100, 9000, 3000, 1800, 700, 40] {
-            let Some(held) = vector.take() else { break };
-            let seed = self.draw.word();
-            vector = match held.resize(None, size * KIB, seed) {
-                Ok(new) => self.count(new),
-                Err(old) => {
-                    self.tally.refused += 1;
-                    Some(old)
-                }
-            };
-        }
-        [vector, obstacle]
-            .into_iter()
-            .flatten()
-            .for_each(Held::free);
-    }
-
-    /// Another thread frees what is this one's, leaves blocks behind, and goes.
-    fn visit(&mut self) {
-        let mut theirs: Vec<_> = self
-            .live
-            .iter_mut()
-            .step_by(3)
-            .filter_map(Option::take)
-            .collect();
-        let seed = self.draw.word();
-        let (tally, mut left) = common::in_thread(move || {
-            let mut visitor = Self::new(seed);
-            visitor.churn(60, 1, 2 * KIB);
-            theirs.drain(..).for_each(Held::free);
-            visitor.churn(60, 1, 40 * KIB);
-            (visitor.tally, visitor.live)
-        });
-        self.tally.served += tally.served;
-        self.tally.refused += tally.refused;
-        left.drain(..).flatten().for_each(Held::free);
-    }
-
-    fn trace(mut self) -> Tally {
-        self.churn(500, 1, KIB);
-        self.visit();
-        self.churn(250, KIB, 32 * KIB);
-        self.churn(60, 32 * KIB, 900 * KIB);
-        self.growth();
-        c_abi::malloc_trim::<Case>();
-        self.visit();
-        for slot in 0..LIVE / 2 {
-            self.live[slot].take().into_iter().for_each(Held::free);
-        }
-        self.churn(6, 2 * MIB, 5 * MIB);
-        self.churn(1000, 1, 3 * KIB);
-        c_abi::malloc_trim::<Case>();
-        self.live.drain(..).flatten().for_each(Held::free);
-        self.tally
-    }
-}
 
 /// Replay in a thread that comes and goes.
 fn replay() -> Tally {
@@ -166,17 +27,17 @@ fn refusing(rules: Rules, refuse: impl Fn(&Sim) + Sync, what: &str) -> bool {
         let tally = replay();
         let asked = sim.was_asked_to_fail();
         assert!(asked || tally.refused == 0, "{what}: refused for no reason");
+        assert!(
+            asked || tally.operations >= 10_000,
+            "{what}: a trace of {} operations",
+            tally.operations
+        );
         common::kernel().relent();
         common::verify();
-        let tally = replay();
+        let tally = Replay::new(8).epilogue();
         assert_eq!(
             tally.refused, 0,
             "{what}: still refused when the kernel has relented"
-        );
-        assert!(
-            tally.served > 1000,
-            "{what}: a trace of {} requests",
-            tally.served
         );
         asked
     })

@@ -6,6 +6,7 @@
 //! - `reference`: all public operations, against a map of live ranges.
 //! - `draw`: sizes worth asking for, and repeatable random numbers.
 //! - `scenario`: what a program may do, and the conditions under which it may do it.
+//! - `replay`: a trace for kernels that refuse.
 //! - `fork`: a child of the test process.
 
 #![allow(
@@ -20,6 +21,7 @@ mod fork;
 mod held;
 mod kernel;
 mod reference;
+pub mod replay;
 pub mod scenario;
 
 pub use draw::{Draw, boundaries};

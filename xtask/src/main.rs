@@ -19,6 +19,7 @@ mod pool;
 mod process;
 mod programs;
 mod report;
+mod soak;
 mod tier;
 mod unit;
 
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Write the table of clauses in `libralloc/README.md` from what the C programs say.
     Clauses,
+    /// Run all scenarios at random, in threads that come and go, with forks and without memory, and watch what stays.
+    Soak(soak::Soak),
     /// Check format, lints and documentation: short for `test --tier lint`.
     Lint,
 }
@@ -85,6 +88,7 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Test(test) => run(&test),
+        Command::Soak(soak) => soak::soak(&soak),
         Command::Lint => run(&Test {
             tiers: vec![Tier::Lint],
             list: false,

@@ -5,7 +5,7 @@ use crate::{
     cross::{self, Cross},
     instructions, lint, loom, programs,
     report::Report,
-    unit,
+    soak, unit,
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -21,6 +21,7 @@ pub(crate) enum Tier {
     Instructions,
     Programs,
     Cross,
+    Soak,
 }
 
 /// What the user asked of the tiers that preload the library.
@@ -41,7 +42,7 @@ impl Request {
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Lint,
         Self::Unit,
         Self::Loom,
@@ -49,6 +50,7 @@ impl Tier {
         Self::Instructions,
         Self::Programs,
         Self::Cross,
+        Self::Soak,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Tier {
             Self::C => "c",
             Self::Instructions => "instructions",
             Self::Programs => "programs",
+            Self::Soak => "soak",
             Self::Cross => "cross",
         }
     }
@@ -73,6 +76,7 @@ impl Tier {
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Instructions => "how many instructions the hit paths execute",
             Self::Programs => "real programs on the library, whose results are checked",
+            Self::Soak => "all scenarios at random, with many threads, for half a minute",
             Self::Cross => "some of the C programs on other processors and C libraries",
         }
     }
@@ -85,6 +89,7 @@ impl Tier {
             Self::C => c_tests::run(request, report),
             Self::Instructions => instructions::run(request, report),
             Self::Programs => programs::run(request, report),
+            Self::Soak => soak::run(report),
             Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
         }
     }
