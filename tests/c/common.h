@@ -49,6 +49,15 @@ static inline void *opaque(void *p) {
 #define pvalloc(n) opaque(pvalloc(opaque_size(n)))
 #define free(p) free(opaque(p))
 
+#ifndef __GLIBC__
+// Extensions that this C library lacks and ours has: where there is no such symbol, as in the control, the nearest thing there is.
+__attribute__((weak)) int malloc_trim(size_t);
+__attribute__((weak)) void *(pvalloc)(size_t);
+#define malloc_trim(pad) (malloc_trim ? malloc_trim(pad) : 0)
+#undef pvalloc
+#define pvalloc(n) opaque(pvalloc ? pvalloc(opaque_size(n)) : valloc((n) > SIZE_MAX - 4095 ? SIZE_MAX : ((n) + 4095) & ~(size_t)4095))
+#endif
+
 // ---- Expectations ------------------------------------------------------------------------------
 
 /// Printed with every failure; the programs draw all their random numbers from it.

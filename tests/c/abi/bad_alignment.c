@@ -43,7 +43,12 @@ int main(void) {
     }
 
     // Alignments that no power of two reaches, or no address space can serve.
-    size_t huge[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 2, SIZE_MAX - 4095, SIZE_MAX / 2 + 1};
+    size_t huge[] = {SIZE_MAX, SIZE_MAX / 2 + 2, SIZE_MAX - 4095,
+#if SIZE_MAX > UINT32_MAX
+                     // Of 32 bits, half has one place, which may be free.
+                     SIZE_MAX / 2, SIZE_MAX / 2 + 1,
+#endif
+    };
     for (size_t i = 0; i < COUNT(huge); i++) {
         void *untouched = &untouched;
         int error = posix_memalign(&untouched, huge[i], 200);

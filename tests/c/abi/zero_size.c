@@ -1,6 +1,7 @@
 // clause: C 7.22.3 | size zero: a null pointer or a unique one; here a unique one, as in glibc
 // clause: C 7.22.3.3 | free: a null pointer does nothing
 // clause: glibc 3.2.3.4 | realloc to zero frees the block
+// control: skip musl -- its realloc to zero gives an empty block
 // Zero bytes and no block, as glibc has it and programs expect it: malloc(0) is a block like any
 // other, unique until freed; realloc(p, 0) frees; free(NULL) does nothing.
 #include "../common.h"

@@ -1,4 +1,5 @@
 // clause: life | signal handlers on an alternate stack
+// skip: musl -- it has no _SC_MINSIGSTKSZ
 // skip: qemu -- its frames of signals are larger than the alternate stack here
 // A signal handler on a small alternate stack interrupts code that is not in the allocator, and
 // allocates: it may, if the program makes sure of that. Here it does, by raising the signal itself.

@@ -1,6 +1,6 @@
 // clause: life | seccomp: the system calls that the library may make, and no others
 // skip: qemu -- it has no filters
-// skip: musl -- no malloc_trim
+// skip: musl -- its headers have no seccomp
 // env: LC_ALL=C
 // A filter allows the system calls of the list in libralloc/README.md and lets any other end the process, with its number. Behind it:
 // every verb in every size, threads on their way in and out, exhaustion, the break, a fatal line. What libc and the test need for

@@ -1,3 +1,4 @@
+// skip: static -- there are no names at run time
 // The functions of the BSDs and of macOS, each clause of their manual pages.
 // control: skip -- this libc has none of them
 #include "../common.h"

@@ -1,3 +1,4 @@
+// skip: static -- there are no names at run time
 // A program in C that loads a C++ library for itself alone, as interpreters do with their modules: what operator new
 // throws in that library is caught there.
 // needs: c++

@@ -1,3 +1,4 @@
+// skip: static -- there are no names at run time
 // Every form of operator new and delete works, is aligned as asked, and is served by one library.
 #include "check.hpp"
 #include <cstdint>

@@ -1,5 +1,6 @@
 // clause: POSIX 2.9.5 | the functions are no cancellation points
 // clause: life | pthread_cancel
+// skip: qemu -- what is resident is the emulator's
 // pthread_cancel between operations. No function of the allocator is a cancellation point: a thread
 // that was cancelled inside one, through a system call made there, would take a lock or a half-built
 // structure with it. The cleanup handlers free; the next threads find everything in order.

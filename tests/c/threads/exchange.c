@@ -49,7 +49,8 @@ static void *trade(void *number) {
         if (!got) continue;
         unseal(got);
         if (below(&stream, 5) == 0) {
-            size_t kept = got->size, old_tag = got->tag;
+            size_t kept = got->size;
+            uint64_t old_tag = got->tag;
             size = a_size(&stream);
             got = realloc(got, size);
             CHECK(got, "realloc from %zu to %zu", kept, size);
