@@ -140,6 +140,16 @@ impl Huge {
         self.entry_of(base).map(Entry::usable)
     }
 
+    /// How many blocks there are, and how many bytes of them may be used.
+    pub(crate) fn usable_total(&self) -> (usize, usize) {
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        let entries = segments.flatten().chain(&self.spill);
+        let in_use = entries.filter(|entry| entry.base.load(Ordering::Relaxed) > RESERVED);
+        in_use.fold((0, 0), |(count, bytes), entry| {
+            (count + 1, bytes + entry.usable())
+        })
+    }
+
     /// Whether `address` lies in a block. Looks at every entry.
     pub(crate) fn covers(&self, address: usize) -> bool {
         let segments = (0..SEGMENTS).map_while(|number| self.segment(number));

@@ -13,7 +13,7 @@
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
 //! | shapes | `block` `free_list` `page` `queue` `chunk` `chunk_entry` `chunk_map` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
-//! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] `global_alloc` | the verbs, as the outside knows them |
+//! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] [`info`] `global_alloc` | the verbs, as the outside knows them |
 //!
 //! Below all of them is the crate `ralloc-platform`: the kernel behind one trait.
 //!
@@ -90,6 +90,7 @@ mod foreign;
 pub mod alloc;
 pub mod sbrk;
 pub mod stats;
+pub mod info;
 mod verify;
 pub mod c_abi;
 #[cfg(feature = "global")]

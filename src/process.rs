@@ -287,17 +287,24 @@ impl<I: Instance> Process<I> {
         }
     }
 
-    /// Give back what can be given back: before a request fails, and when the program asks for it.
-    pub(crate) fn reclaim(&self, heap: Option<&Heap>) {
+    /// Deliver what a thread has collected, and take home what has arrived for it and for the orphans.
+    pub(crate) fn settle(&self, heap: Option<&Heap>) {
         if let Some(heap) = heap {
             self.flush(heap);
             self.collect(heap);
-            heap.close_all_idle(&self.memory);
         }
         for number in self.heaps.orphan_numbers(0) {
             if let Some(orphan) = self.heaps.heap(number) {
                 self.tend(orphan);
             }
+        }
+    }
+
+    /// Give back what can be given back: before a request fails, and when the program asks for it.
+    pub(crate) fn reclaim(&self, heap: Option<&Heap>) {
+        self.settle(heap);
+        if let Some(heap) = heap {
+            heap.close_all_idle(&self.memory);
         }
         self.memory.empty_cache();
         self.memory.purge(0, 0, 0);

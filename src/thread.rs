@@ -164,6 +164,28 @@ fn leave<I: Instance>(heap: &'static Heap) {
     if cfg!(debug_assertions) {
         check_heads::<I>();
     }
+    empty_heads::<I>(heap);
+    // Before the heap is given up: whoever takes it over counts in the same cell.
+    drop(busy);
+    // From here on the thread has no heap: a signal handler that allocates borrows one.
+    set_life::<I>(Life::Gone);
+    set_heap::<I>(0);
+    process.exit(heap);
+}
+
+/// Take home what the thread holds in reserve, what it has collected for others, and what has arrived for it and for
+/// threads that are gone: then blocks count as used exactly while somebody has them.
+pub(crate) fn settle<I: Instance>() {
+    let heap = heap::<I>();
+    let _busy = heap.map(Busy::new);
+    if let Some(heap) = heap {
+        empty_heads::<I>(heap);
+    }
+    I::process().settle(heap);
+}
+
+/// Take the blocks in the thread's heads home.
+fn empty_heads<I: Instance>(heap: &'static Heap) {
     for granule in 0..HEADS {
         let link = head::<I>(granule);
         set_head::<I>(granule, 0);
@@ -172,12 +194,6 @@ fn leave<I: Instance>(heap: &'static Heap) {
             take_home::<I>(heap, block);
         }
     }
-    // Before the heap is given up: whoever takes it over counts in the same cell.
-    drop(busy);
-    // From here on the thread has no heap: a signal handler that allocates borrows one.
-    set_life::<I>(Life::Gone);
-    set_heap::<I>(0);
-    process.exit(heap);
 }
 
 /// Check that every block in this thread's heads is of the class that the head serves. Returns how many there are.

@@ -40,6 +40,12 @@ names! {
     malloc_usable_size = gnu::ralloc_malloc_usable_size: (block: *mut c_void) -> usize;
     malloc_trim = gnu::ralloc_malloc_trim: (pad: usize) -> c_int;
 
+    mallinfo = gnu::ralloc_mallinfo: () -> gnu::ralloc_mallinfo;
+    mallinfo2 = gnu::ralloc_mallinfo2: () -> gnu::ralloc_mallinfo2;
+    mallopt = gnu::ralloc_mallopt: (parameter: c_int, value: c_int) -> c_int;
+    malloc_stats = gnu::ralloc_malloc_stats: ();
+    malloc_info = gnu::ralloc_malloc_info: (options: c_int, stream: *mut c_void) -> c_int;
+
     // The GNU C library's own names, which some programs use to get at the allocator behind their wrapper.
     __libc_malloc = c::ralloc_malloc: (size: usize) -> *mut c_void;
     __libc_calloc = c::ralloc_calloc: (count: usize, size: usize) -> *mut c_void;
@@ -50,6 +56,8 @@ names! {
     __libc_memalign = gnu::ralloc_memalign: (align: usize, size: usize) -> *mut c_void;
     __libc_valloc = gnu::ralloc_valloc: (size: usize) -> *mut c_void;
     __libc_pvalloc = gnu::ralloc_pvalloc: (size: usize) -> *mut c_void;
+    __libc_mallinfo = gnu::ralloc_mallinfo: () -> gnu::ralloc_mallinfo;
+    __libc_mallopt = gnu::ralloc_mallopt: (parameter: c_int, value: c_int) -> c_int;
     __posix_memalign = c::ralloc_posix_memalign: (out: *mut *mut c_void, align: usize, size: usize) -> c_int;
 
     // BSD

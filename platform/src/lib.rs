@@ -32,7 +32,7 @@ pub use linux::{EINVAL, ENOMEM, errno, set_errno};
 #[cfg(target_os = "linux")]
 pub use loader::{next_symbol, symbol_in};
 #[cfg(target_os = "linux")]
-pub use process_info::{environment, keep_stderr, resident};
+pub use process_info::{environment, keep_stderr, resident, write_stream};
 #[cfg(target_os = "linux")]
 pub use thread_block::StaticBlock;
 

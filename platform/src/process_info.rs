@@ -1,7 +1,7 @@
 //! What a process can learn about itself on Linux.
 
 use core::{
-    ffi::{CStr, c_char},
+    ffi::{CStr, c_char, c_void},
     sync::atomic::{AtomicI32, Ordering::Relaxed},
 };
 
@@ -73,6 +73,17 @@ static STDERR: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
 pub(crate) fn stderr() -> BorrowedFd<'static> {
     // SAFETY: nobody but the program closes it, and then writing fails.
     unsafe { BorrowedFd::borrow_raw(STDERR.load(Relaxed)) }
+}
+
+/// Write all of `text` to a stream of the C library. Whether that went well; if not, `errno` says why.
+///
+/// # Safety
+///
+/// `stream` is an open `FILE`.
+pub unsafe fn write_stream(stream: *mut c_void, text: &[u8]) -> bool {
+    // SAFETY: the caller's promise, and the text has so many bytes.
+    let written = unsafe { libc::fwrite(text.as_ptr().cast(), 1, text.len(), stream.cast()) };
+    written == text.len()
 }
 
 /// Resident bytes of the whole process (proc(5), `statm`), if `/proc` is there.
