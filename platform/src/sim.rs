@@ -17,27 +17,26 @@
 //! - `space`: the real memory.
 //! - `kernel`: regions, holes, calls, refusals, ledger; this is what can be refused.
 //! - this file: what a platform module makes of such a kernel ([`Platform`]), and the questions to the ledger.
+//! - `lock`: [`Lock`], for tests that a race detector looks at.
 //! - `thread`: exit hooks of real threads, and [`TestBlock`].
 //!
 //! It uses the standard library's collections and locks: a test program whose *global* allocator stands on it is
 //! not supported.
 
 mod kernel;
+mod lock;
 mod space;
 mod thread;
 
 /// The block of processors for which there is no assembler.
 pub use crate::thread_block::elsewhere::KeyBlock;
+pub use lock::{Guard, Lock};
 pub use thread::TestBlock;
 
 use crate::{Hooks, Platform};
 use core::ptr::NonNull;
 use kernel::{Kernel, PAGE};
-use std::{
-    string::String,
-    sync::{Mutex, MutexGuard, PoisonError},
-    vec::Vec,
-};
+use std::{string::String, vec::Vec};
 
 /// Whose habits the kernel has. Neither promises any alignment above the OS page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +72,7 @@ impl Call {
 /// A simulated kernel with its platform module. Each has an address space of its own.
 pub struct Sim {
     rules: Rules,
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 struct State {
@@ -105,7 +104,7 @@ impl Sim {
         };
         Self {
             rules,
-            state: Mutex::new(state),
+            state: Lock::new(state),
         }
     }
 
@@ -220,8 +219,8 @@ impl Sim {
     }
 
     /// The state, also after a test has provoked a panic within.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Guard<'_, State> {
+        self.state.lock()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use ralloc_platform::{
     Hooks, Platform, System,
-    sim::{Rules, Sim},
+    sim::{Lock, Rules, Sim},
 };
 use std::{
     ptr::NonNull,
     sync::{
-        Mutex, RwLock,
+        RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -24,7 +24,7 @@ pub struct Kernel {
     /// Whether the exit hook of a thread was refused: its heap stays without a thread.
     lost_threads: AtomicBool,
     /// Ranges that the kernel would not take back, and that nobody has tried to give back again.
-    refused: Mutex<Vec<(usize, usize)>>,
+    refused: Lock<Vec<(usize, usize)>>,
     /// Read while a call is under way: a fork in the middle of one would copy the locks above as held.
     calls: RwLock<()>,
     /// On the real kernel: bytes that may be mapped.
@@ -42,7 +42,7 @@ impl Kernel {
             real: false,
             mapped: AtomicUsize::new(0),
             lost_threads: AtomicBool::new(false),
-            refused: Mutex::new(Vec::new()),
+            refused: Lock::new(Vec::new()),
             calls: RwLock::new(()),
             limit: AtomicUsize::new(usize::MAX),
         }
@@ -112,7 +112,7 @@ impl Kernel {
 
     /// Bytes mapped that the allocator could have given back: what the kernel refused to take does not count.
     pub fn leaked(&self) -> usize {
-        let refused = self.refused.lock().expect("no panic while it is held");
+        let refused = self.refused.lock();
         if self.real || refused.is_empty() {
             return self.mapped();
         }
@@ -169,7 +169,7 @@ unsafe impl Platform for Kernel {
             return done;
         }
         let range = (base.addr().get(), size);
-        let mut refused = self.refused.lock().expect("no panic while it is held");
+        let mut refused = self.refused.lock();
         let others = refused.iter().flat_map(|&known| without(known, range));
         *refused = others.filter(|&(_, size)| size != 0).collect();
         // SAFETY: the caller's promise.

@@ -6,10 +6,10 @@
 
 use super::{Case, Draw, Held, KIB};
 use ralloc::c_abi;
+use ralloc_platform::sim::Lock;
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
     },
@@ -32,9 +32,9 @@ pub enum Surroundings<'a> {
     /// Nothing.
     Plain,
     /// Other traffic: blocks of this thread, and a pool through which threads free one another's.
-    Acid(Vec<Held>, &'a Mutex<Vec<Held>>),
+    Acid(Vec<Held>, &'a Lock<Vec<Held>>),
     /// Blocks are left for whoever outlives this thread.
-    Bequest(&'a Mutex<Vec<Held>>),
+    Bequest(&'a Lock<Vec<Held>>),
 }
 
 impl<'a> Subject<'a> {
@@ -74,7 +74,7 @@ impl<'a> Subject<'a> {
         self.between();
         match &self.surroundings {
             Surroundings::Bequest(heirs) if self.draw.below(4) == 0 => {
-                heirs.lock().expect("no panic while it is held").push(held);
+                heirs.lock().push(held);
             }
             _ => held.free(),
         }
@@ -104,7 +104,7 @@ impl<'a> Subject<'a> {
                     old.free();
                     continue;
                 }
-                let mut pool = pool.lock().expect("no panic while it is held");
+                let mut pool = pool.lock();
                 pool.push(old);
                 if pool.len() > 20 {
                     pool.swap_remove(self.draw.below(20)).free();
@@ -315,7 +315,7 @@ pub fn in_several_threads(scenario: Scenario) {
 
 /// Other traffic between every two steps.
 pub fn in_acid(scenario: Scenario) {
-    let pool = Mutex::new(Vec::new());
+    let pool = Lock::new(Vec::new());
     thread::scope(|scope| {
         let work = |seed| {
             let surroundings = Surroundings::Acid(Vec::new(), &pool);
@@ -324,14 +324,14 @@ pub fn in_acid(scenario: Scenario) {
         let threads: Vec<_> = (0..2).map(|seed| scope.spawn(work(seed))).collect();
         threads.into_iter().for_each(super::join);
     });
-    let rest = pool.into_inner().expect("no panic");
+    let rest = pool.into_inner();
     rest.into_iter().for_each(Held::free);
     super::verify();
 }
 
 /// Threads die, and leave blocks behind that others free, meanwhile and later.
 pub fn in_dying_threads(scenario: Scenario) {
-    let heirs = Mutex::new(Vec::new());
+    let heirs = Lock::new(Vec::new());
     for round in 0..2_u64 {
         thread::scope(|scope| {
             let work = |seed| {
@@ -343,14 +343,14 @@ pub fn in_dying_threads(scenario: Scenario) {
                 .collect();
             // While they are at it, and after they have gone.
             for thread in threads {
-                let some: Vec<_> = heirs.lock().expect("no panic").drain(..).collect();
+                let some: Vec<_> = heirs.lock().drain(..).collect();
                 some.into_iter().for_each(Held::free);
                 super::join(thread);
             }
         });
     }
     super::verify();
-    let rest = heirs.into_inner().expect("no panic");
+    let rest = heirs.into_inner();
     rest.into_iter().for_each(Held::free);
     super::verify();
 }
@@ -358,7 +358,7 @@ pub fn in_dying_threads(scenario: Scenario) {
 /// Children of `fork`, made while other threads are at it: each has the blocks of the forking thread and some of others,
 /// frees them, and does the same again with threads and a child of its own.
 pub fn in_forked_child(scenario: Scenario) {
-    let (over, shared) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    let (over, shared) = (AtomicBool::new(false), Lock::new(Vec::new()));
     thread::scope(|scope| {
         let work = |seed| {
             let (over, surroundings) = (&over, Surroundings::Bequest(&shared));
@@ -374,7 +374,7 @@ pub fn in_forked_child(scenario: Scenario) {
         let mut mine = Subject::new(2, Surroundings::Plain);
         let mut held: Vec<_> = (0..100).map(|_| mine.allocate(200)).collect();
         while held.len() < 150 {
-            held.extend(shared.lock().expect("no panic").drain(..));
+            held.extend(shared.lock().drain(..));
             thread::yield_now();
         }
         super::fork(|| inherit(scenario, &held));
