@@ -382,7 +382,7 @@ pub fn in_forked_child(scenario: Scenario) {
         over.store(true, Relaxed);
         threads.into_iter().for_each(super::join);
     });
-    let rest = shared.into_inner().expect("no panic");
+    let rest = shared.into_inner();
     rest.into_iter().for_each(Held::free);
     super::verify();
 }

@@ -50,6 +50,15 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(target.to_owned())
 }
 
+/// The triple of the machine that this runs on. Cargo builds for it what must be compiled in another way than build scripts.
+pub(crate) fn host() -> Result<String> {
+    let output = Command::new("rustc")
+        .args(["--print", "host-tuple"])
+        .output()?;
+    ensure!(output.status.success(), "rustc does not name its host");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
 /// A cargo command, at the top of the repository.
 pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

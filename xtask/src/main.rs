@@ -8,6 +8,8 @@ mod c_tests;
 mod cargo;
 mod clauses;
 mod cross;
+mod coverage;
+mod fuzz;
 mod header;
 mod instructions;
 mod library;
@@ -59,6 +61,8 @@ enum Command {
     Clauses,
     /// Run all scenarios at random, in threads that come and go, with forks and without memory, and watch what stays.
     Soak(soak::Soak),
+    /// Fuzz: look for sequences of operations on which the allocator fails.
+    Fuzz(fuzz::Fuzzing),
     /// Check format, lints and documentation: short for `test --tier lint`.
     Lint,
 }
@@ -99,6 +103,7 @@ fn main() -> Result<ExitCode> {
         Command::Cross(cross) => run_cross(&cross),
         Command::Suites { names } => programs::suites(&names),
         Command::Clauses => clauses::write(),
+        Command::Fuzz(fuzzing) => fuzz::command(&fuzzing),
         Command::Bench { args } => cargo::bench(&args),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     c_tests,
     cross::{self, Cross},
-    instructions, lint, loom, programs,
+    fuzz, instructions, lint, loom, programs,
     report::Report,
     soak, unit,
 };
@@ -19,6 +19,7 @@ pub(crate) enum Tier {
     Loom,
     C,
     Instructions,
+    Fuzz,
     Programs,
     Cross,
     Soak,
@@ -48,6 +49,7 @@ impl Tier {
         Self::Loom,
         Self::C,
         Self::Instructions,
+        Self::Fuzz,
         Self::Programs,
         Self::Cross,
         Self::Soak,
@@ -60,6 +62,7 @@ impl Tier {
             Self::Loom => "loom",
             Self::C => "c",
             Self::Instructions => "instructions",
+            Self::Fuzz => "fuzz",
             Self::Programs => "programs",
             Self::Soak => "soak",
             Self::Cross => "cross",
@@ -75,6 +78,7 @@ impl Tier {
             }
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Instructions => "how many instructions the hit paths execute",
+            Self::Fuzz => "the inputs that fuzzing has found so far, and a minute of fuzzing",
             Self::Programs => "real programs on the library, whose results are checked",
             Self::Soak => "all scenarios at random, with many threads, for half a minute",
             Self::Cross => "some of the C programs on other processors and C libraries",
@@ -88,6 +92,7 @@ impl Tier {
             Self::Loom => loom::run(report),
             Self::C => c_tests::run(request, report),
             Self::Instructions => instructions::run(request, report),
+            Self::Fuzz => fuzz::run(report),
             Self::Programs => programs::run(request, report),
             Self::Soak => soak::run(report),
             Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
