@@ -170,12 +170,9 @@ fn shift(input: &mut Unstructured, least: u32) -> Result<u32> {
 
 /// How many times: seldom many, and few where each takes long.
 fn count(input: &mut Unstructured, size: usize) -> Result<usize> {
-    let most = match size {
-        0..=KIB => 1024,
-        ..=32_768 => 128,
-        ..=524_288 => 16,
-        _ => 3,
-    };
+    let bounds = [(KIB, 1024), (32 * KIB, 128), (512 * KIB, 16)];
+    let bound = bounds.iter().find(|&&(below, _)| size <= below);
+    let most = bound.map_or(3, |&(_, most)| most);
     let (exponent, more) = input.arbitrary::<(u8, u8)>()?;
     let base = 1_usize << (exponent % 11);
     Ok((base + base * usize::from(more) / 256).min(most))

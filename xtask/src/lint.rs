@@ -19,7 +19,7 @@ struct Check {
     variable: Option<(&'static str, &'static str)>,
 }
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 6] = [
     Check {
         name: "fmt",
         words: "fmt --all --check -- --color never",
@@ -39,6 +39,20 @@ const CHECKS: [Check; 4] = [
         words: "clippy --quiet --package libralloc --all-targets -- --deny warnings",
         component: Some("clippy"),
         variable: None,
+    },
+    Check {
+        name: "fmt fuzz",
+        words: "fmt --manifest-path fuzz/Cargo.toml --check -- --color never",
+        component: Some("fmt"),
+        variable: None,
+    },
+    // Nothing is linked, so libFuzzer need not be compiled: any path will do.
+    Check {
+        name: "clippy fuzz",
+        words: "clippy --quiet --manifest-path fuzz/Cargo.toml --target-dir target/fuzz \
+            -- --deny warnings",
+        component: Some("clippy"),
+        variable: Some(("CUSTOM_LIBFUZZER_PATH", "/libnone.a")),
     },
     Check {
         name: "doc",
