@@ -43,7 +43,7 @@ impl Request {
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Lint,
         Self::Unit,
         Self::Loom,
