@@ -18,6 +18,7 @@ passed() {
 }
 ./uv_run_tests_a >theirs 2>&1 </dev/null || true
 preloaded ./uv_run_tests_a >ours 2>&1 </dev/null || true
+served ours
 passed theirs >theirs.passed
 passed ours >ours.passed
 [ "$(wc -l <theirs.passed)" -gt 200 ] || { tail -n 30 theirs; fail 'without the library'; }

@@ -1,5 +1,6 @@
 // clause: C++ 17.6.4.1 | std::bad_alloc for what cannot be had, a null pointer from the nothrow forms
 // clause: C++ 17.6.4.2 | std::bad_array_new_length for arrays that cannot be
+// skip: 32-bit -- half of the address space may be free
 // skip: qemu -- it ends at the address space that it made up
 #include <cstdint>
 #include <cstdio>

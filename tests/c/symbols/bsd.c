@@ -1,3 +1,5 @@
+// clause: BSD reallocf(3), reallocarray(3), freezero(3) | each clause of the manual pages, and those of macOS
+// skip: 32-bit -- half of the address space may be free
 // skip: static -- there are no names at run time
 // The functions of the BSDs and of macOS, each clause of their manual pages.
 // control: skip -- this libc has none of them

@@ -1,3 +1,5 @@
+// clause: life | a C program that loads a C++ library for itself alone
+// skip: foreign -- it compiles a library with the host's compiler
 // skip: static -- there are no names at run time
 // A program in C that loads a C++ library for itself alone, as interpreters do with their modules: what operator new
 // throws in that library is caught there.

@@ -1,3 +1,4 @@
+// clause: C++ 17.6.4.3 | the library's own operator new calls the new-handler until there is memory, or it throws
 // The new-handler is called again and again until the request can be served, and what it throws reaches the caller.
 #include "check.hpp"
 #include <new>

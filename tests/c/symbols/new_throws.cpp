@@ -1,3 +1,5 @@
+// clause: C++ 17.6.4.1 | objects on the way are destroyed when a new expression throws
+// skip: 32-bit -- half of the address space may be free
 // What cannot be had is reported by std::bad_alloc, through every throwing form, with the objects on the way destroyed;
 // the forms that must not throw return null.
 #include "check.hpp"

@@ -1,3 +1,4 @@
+// clause: C++ 16.4.5.6 | a program that replaces the plain forms only: the others call them
 // A program that replaces the plain operators only: the other forms call them, and never mix the two.
 #include "check.hpp"
 #include <cstring>

@@ -1,3 +1,4 @@
+// clause: link -static | C++, with exceptions
 // The operators in a program that is linked statically, and throws.
 // link: static
 // cflags: -static

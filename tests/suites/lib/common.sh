@@ -56,6 +56,13 @@ quiet() {
     "$@" >log 2>&1 </dev/null || { tail -n 30 log; fail "$*"; }
 }
 
+# The loader goes on without a library that it cannot load, and says so where the suite's output goes: served FILE looks for that, and
+# whether programs have the library at all.
+served() {
+    ! grep 'ERROR: ld.so: object' "$1" || fail 'the library was not preloaded'
+    preloaded cat /proc/self/maps | grep -qF "$RALLOC_LIB" || fail 'programs run without the library'
+}
+
 # both COUNT COMMAND: runs the suite on the system's malloc and on the library. COUNT is a command that finds in the output, given to
 # it as standard input, how many tests have passed.
 both() {
@@ -63,6 +70,7 @@ both() {
     shift
     "$@" >theirs 2>&1 </dev/null || { tail -n 30 theirs; fail "without the library: $*"; }
     preloaded "$@" >ours 2>&1 </dev/null || { tail -n 30 ours; fail "on the library: $*"; }
+    served ours
     local control found
     control=$(eval "$count" <theirs)
     found=$(eval "$count" <ours)
