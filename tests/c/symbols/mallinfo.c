@@ -1,3 +1,5 @@
+// clause: glibc 3.2.3.9 | mallinfo and mallinfo2: statistics of this heap
+// skip: musl -- its headers declare none of it
 // mallinfo2 speaks of this heap: what it counts as used is, to the byte, what the program holds; the parts add up; and
 // mallinfo says the same in fewer bits.
 // control: skip -- this libc counts its own headers, and large blocks elsewhere

@@ -1,3 +1,5 @@
+// clause: glibc 3.2.3.9 | malloc_info and malloc_stats
+// skip: musl -- its headers declare none of it
 // malloc_info writes XML that is well formed, whose figures are those of mallinfo2; malloc_stats prints something; neither
 // shows the empty answers of a libc that was not asked for anything.
 // stderr: ralloc: statistics

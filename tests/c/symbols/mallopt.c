@@ -1,3 +1,5 @@
+// clause: glibc 3.2.3.7 | mallopt: tunable parameters
+// skip: musl -- its headers declare none of it
 // mallopt does what it says it has done: the trim threshold is the memory that is kept, and nothing else is promised.
 // control: skip -- this libc promises more
 #include "../common.h"
