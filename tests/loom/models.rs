@@ -4,15 +4,19 @@
 //! `tests/README.md`, in the section "Models".
 
 mod chunks;
+mod fork;
 mod huge;
 mod inbox;
+mod pages;
 mod threads;
 mod world;
 
 use crate::{
     alloc,
-    config::{KIB, Tuning},
+    config::{KIB, SLICE, Tuning},
     primitive,
+    process::Process,
+    thread,
 };
 use std::ptr::NonNull;
 use world::Case;
@@ -24,6 +28,8 @@ impl Tuning for Small {
     const REFILL_BLOCKS: usize = 1;
     const REFILL_BYTES: usize = 4 * KIB;
     const LOOK_AHEAD: usize = 1;
+    const TICK: u32 = 1;
+    const DONATE_ABOVE: usize = 1;
 }
 
 /// The program writes to its block. If another thread's access is not in order with this one, loom says so.
@@ -49,4 +55,16 @@ fn free(block: NonNull<u8>) {
     scribble(block);
     // SAFETY: the block is live and the caller's.
     unsafe { alloc::free::<Case<Small>>(block.as_ptr()) };
+}
+
+/// All threads are gone: everything has come home, every equation holds, and no slice is in use but the one with the heaps.
+fn check_all_home(process: &Process<Case<Small>>) {
+    // SAFETY: the other threads have been joined.
+    unsafe { process.verify() };
+    process.reclaim(thread::heap::<Case<Small>>());
+    let claimed = process.memory.chunks.totals().claimed;
+    assert!(
+        claimed <= SLICE,
+        "a page is left behind: {claimed:#x} bytes"
+    );
 }

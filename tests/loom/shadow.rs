@@ -148,6 +148,11 @@ struct Shadows {
     grew: bool,
     /// Threads that run besides the first.
     others: usize,
+    /// If the first thread is going to fork: what the others store to before each operation, so that loom lets the fork
+    /// come before it.
+    fork: Option<Rc<watched::AtomicU32>>,
+    /// Whether the first thread has forked, and the others are no more.
+    forked: bool,
     /// Addresses that were unmapped in this execution.
     holes: Vec<Range<usize>>,
 }
@@ -239,7 +244,44 @@ pub(crate) fn forget() {
         shadows.live.clear();
         shadows.holes.clear();
         shadows.others = 0;
+        shadows.fork = None;
+        shadows.forked = false;
     });
+}
+
+/// What a thread ends with that is not in the child of a fork.
+pub(crate) struct Gone;
+
+/// The first thread is going to fork.
+pub(crate) fn expect_fork() {
+    let mark = Rc::new(watched::AtomicU32::new(0));
+    SHADOWS.with_borrow_mut(|shadows| shadows.fork = Some(mark));
+}
+
+/// The first thread forks: each other thread ends at its next operation. `join` waits for that.
+pub(crate) fn fork(join: impl FnOnce()) {
+    if let Some(mark) = SHADOWS.with_borrow(|shadows| shadows.fork.clone()) {
+        mark.store(0, Ordering::Relaxed);
+    }
+    SHADOWS.with_borrow_mut(|shadows| shadows.forked = true);
+    join();
+    SHADOWS.with_borrow_mut(|shadows| {
+        shadows.fork = None;
+        shadows.forked = false;
+    });
+}
+
+/// End the calling thread, unless it is the one that forks, if there was a fork.
+fn end_if_gone(me: usize) {
+    if me == 0 {
+        return;
+    }
+    if let Some(mark) = SHADOWS.with_borrow(|shadows| shadows.fork.clone()) {
+        mark.store(0, Ordering::Relaxed);
+        if SHADOWS.with_borrow(|shadows| shadows.forked) {
+            std::panic::resume_unwind(std::boxed::Box::new(Gone));
+        }
+    }
 }
 
 /// Make the shadows of the known locations in a range, on behalf of the calling thread.
@@ -305,6 +347,7 @@ fn shadow(address: usize, kind: Kind) -> Option<Rc<Shadow>> {
 fn marked(address: usize, kind: Kind, writes: bool) -> Option<Rc<Shadow>> {
     let shadow = shadow(address, kind)?;
     let me = ME.with(core::cell::Cell::get);
+    end_if_gone(me);
     SHADOWS.with_borrow_mut(|shadows| {
         if shadows.others > 0 {
             let users = shadows.seen.entry(address).or_default();
@@ -366,8 +409,10 @@ pub(crate) unsafe fn read(word: *const usize) -> usize {
 #[track_caller]
 pub(crate) unsafe fn write(word: *mut usize, value: usize) {
     touch(word.addr(), size_of::<usize>(), true);
-    // SAFETY: the caller's promise.
-    unsafe { word.write(value) }
+    if !panicking() {
+        // SAFETY: the caller's promise.
+        unsafe { word.write(value) }
+    }
 }
 
 /// As the `Cell` of the core library.
@@ -384,7 +429,10 @@ impl<T> Cell<T> {
     #[track_caller]
     pub(crate) fn set(&self, value: T) {
         self.touch(true);
-        self.0.set(value);
+        // A thread that a fork has ended changes nothing on its way out.
+        if !panicking() {
+            self.0.set(value);
+        }
     }
 
     #[track_caller]

@@ -265,7 +265,11 @@ pub(super) fn spawn(body: impl FnOnce() + 'static) -> Started {
     let body = move || {
         let Carried(body) = { carried };
         shadow::set_me(number);
-        body();
+        if let Err(why) = panic::catch_unwind(AssertUnwindSafe(body))
+            && !why.is::<shadow::Gone>()
+        {
+            panic::resume_unwind(why);
+        }
     };
     shadow::count_others(1);
     let thread = loom::thread::Builder::new().stack_size(STACK).spawn(body);
@@ -278,6 +282,14 @@ pub(super) fn spawn_hooked(body: impl FnOnce() + 'static) -> Started {
         body();
         exit();
     })
+}
+
+/// The first thread forks, and goes on as the child.
+pub(super) fn fork(others: impl IntoIterator<Item = Started>) {
+    let hooks = hooks();
+    (hooks.fork_prepare)();
+    shadow::fork(|| others.into_iter().for_each(Started::join));
+    (hooks.fork_child)();
 }
 
 /// What the C library does when the calling thread ends.
