@@ -2,7 +2,10 @@
 //!
 //! The comments here are those of `include/ralloc.h`.
 
-use core::{ffi::c_void, ptr::NonNull};
+use core::{
+    ffi::{c_int, c_void},
+    ptr::NonNull,
+};
 
 use core_ralloc::{c_abi, sbrk};
 use ralloc_platform::set_errno;
@@ -77,7 +80,7 @@ pub unsafe extern "C" fn ralloc_posix_memalign(
     out: *mut *mut c_void,
     align: usize,
     size: usize,
-) -> i32 {
+) -> c_int {
     match c_abi::posix_memalign::<Libc>(align, size) {
         Ok(block) => {
             // SAFETY: the caller's promise.
@@ -137,7 +140,7 @@ pub unsafe extern "C" fn ralloc_sbrk(increment: isize) -> *mut c_void {
 ///
 /// Memory above `address` is not used any more.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ralloc_brk(address: *mut c_void) -> i32 {
+pub unsafe extern "C" fn ralloc_brk(address: *mut c_void) -> c_int {
     // SAFETY: the caller's promise.
     match unsafe { sbrk::brk::<Libc>(address.expose_provenance()) } {
         Ok(()) => 0,

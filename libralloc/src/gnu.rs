@@ -43,7 +43,7 @@ pub unsafe extern "C" fn ralloc_malloc_usable_size(block: *mut c_void) -> usize 
 
 /// GNU, malloc_trim(3). The pad is ignored: nothing is kept at the top of a heap that has no top.
 #[unsafe(no_mangle)]
-pub extern "C" fn ralloc_malloc_trim(_pad: usize) -> i32 {
+pub extern "C" fn ralloc_malloc_trim(_pad: usize) -> c_int {
     i32::from(c_abi::malloc_trim::<Libc>())
 }
 

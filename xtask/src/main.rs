@@ -3,6 +3,7 @@
 //! A *tier* ([`tier`]) is a kind of test; it looks for its tests, says what it needs from the machine
 //! ([`needs`]), runs them under a time limit ([`process`]) and hands every outcome to the [`report`].
 
+mod c_header;
 mod c_program;
 mod c_tests;
 mod cargo;
@@ -11,7 +12,9 @@ mod cross;
 mod coverage;
 mod fuzz;
 mod header;
+mod install;
 mod instructions;
+mod interface;
 mod library;
 mod lint;
 mod loom;
@@ -22,6 +25,7 @@ mod process;
 mod programs;
 mod report;
 mod soak;
+mod symbols;
 mod tier;
 mod unit;
 
@@ -63,6 +67,15 @@ enum Command {
     Soak(soak::Soak),
     /// Fuzz: look for sequences of operations on which the allocator fails.
     Fuzz(fuzz::Fuzzing),
+    /// Build the library and install it: library, header, manual page, pkg-config file, launcher.
+    Install(install::Install),
+    /// Write `libralloc/include/ralloc.h` from the sources of the functions.
+    Header,
+    /// Print which allocator has which function, read from the libraries that are here.
+    Symbols {
+        /// Where a library is that is not found: NAME=PATH.
+        others: Vec<String>,
+    },
     /// Check format, lints and documentation: short for `test --tier lint`.
     Lint,
 }
@@ -102,6 +115,9 @@ fn main() -> Result<ExitCode> {
         Command::Loom(exploration) => loom::explore(&exploration),
         Command::Cross(cross) => run_cross(&cross),
         Command::Suites { names } => programs::suites(&names),
+        Command::Install(install) => install::run(&install).map(|()| ExitCode::SUCCESS),
+        Command::Header => c_header::write().map(|()| ExitCode::SUCCESS),
+        Command::Symbols { others } => symbols::print(&others).map(|()| ExitCode::SUCCESS),
         Command::Clauses => clauses::write(),
         Command::Fuzz(fuzzing) => fuzz::command(&fuzzing),
         Command::Bench { args } => cargo::bench(&args),

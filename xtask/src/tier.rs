@@ -3,7 +3,7 @@
 use crate::{
     c_tests,
     cross::{self, Cross},
-    fuzz, instructions, lint, loom, programs,
+    fuzz, instructions, interface, lint, loom, programs,
     report::Report,
     soak, unit,
 };
@@ -17,6 +17,7 @@ pub(crate) enum Tier {
     Lint,
     Unit,
     Loom,
+    Interface,
     C,
     Instructions,
     Fuzz,
@@ -43,10 +44,11 @@ impl Request {
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Lint,
         Self::Unit,
         Self::Loom,
+        Self::Interface,
         Self::C,
         Self::Instructions,
         Self::Fuzz,
@@ -60,6 +62,7 @@ impl Tier {
             Self::Lint => "lint",
             Self::Unit => "unit",
             Self::Loom => "loom",
+            Self::Interface => "interface",
             Self::C => "c",
             Self::Instructions => "instructions",
             Self::Fuzz => "fuzz",
@@ -76,6 +79,7 @@ impl Tier {
             Self::Loom => {
                 "models of the concurrent protocols, every order of events within a bound"
             }
+            Self::Interface => "symbols, header, manual and examples, as they are installed",
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Instructions => "how many instructions the hit paths execute",
             Self::Fuzz => "the inputs that fuzzing has found so far, and a minute of fuzzing",
@@ -90,6 +94,7 @@ impl Tier {
             Self::Lint => lint::run(report),
             Self::Unit => unit::run(report),
             Self::Loom => loom::run(report),
+            Self::Interface => interface::run(request, report),
             Self::C => c_tests::run(request, report),
             Self::Instructions => instructions::run(request, report),
             Self::Fuzz => fuzz::run(report),

@@ -15,6 +15,17 @@ Options:
   --help     print this text and exit
   --version  print the version and exit
 
+The environment variable RALLOC_OPTIONS has options of the library, separated by commas; programs that run with more rights
+than their user do not read it:
+  stats            as --stats
+  verbose          print the options at the start, on standard error
+  purge=normal     give memory back when more than 8 MiB, or an eighth of what is used, lies idle
+  purge=eager      give memory back as soon as it is free
+  purge=never      keep what is free until malloc_trim is called
+  foreign=abort    end PROGRAM when it frees or reallocates what ralloc has not allocated
+  foreign=forward  leave that to the allocator that comes next, as a rule libc's
+Where two contradict each other, the later one holds.
+
 Exit status: PROGRAM's own; 127 if there is no such program, 126 if it cannot run on the library,
 125 if the launcher fails, 2 if the options make no sense.";
 

@@ -1,5 +1,6 @@
 // With foreign=forward, blocks that the C library's allocator has made go back to it, whichever verb meets them.
 // env: RALLOC_OPTIONS=foreign=forward
+// skip: static musl -- the C library's own allocator is out of reach
 #include "foreign.h"
 
 static void *in_thread(void *block) {

@@ -1,6 +1,7 @@
 // purge=never: what is freed stays until the program asks for a trim.
 // env: RALLOC_OPTIONS=purge=never
 // control: skip -- this libc gives it back
+// skip: qemu -- what is resident is the emulator's
 #include "../common.h"
 
 int main(void) {

@@ -1,6 +1,7 @@
 // A program that runs with more rights than its user has takes no options from him.
 // link: static
 // cflags: -static
+// skip: foreign -- the emulator has no more rights than its user
 #include "../common.h"
 #include <sys/stat.h>
 

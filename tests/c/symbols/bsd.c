@@ -3,6 +3,8 @@
 // skip: static -- there are no names at run time
 // The functions of the BSDs and of macOS, each clause of their manual pages.
 // control: skip -- this libc has none of them
+// skip: static -- the loader is asked for names
+// skip: qemu -- what is resident is the emulator's
 #include "../common.h"
 #include <dlfcn.h>
 

@@ -5,6 +5,7 @@
 // throws in that library is caught there.
 // needs: c++
 // packages: g++
+// skip: static foreign -- it compiles a library for this machine
 #include "../common.h"
 #include <dlfcn.h>
 

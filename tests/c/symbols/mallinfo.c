@@ -3,6 +3,8 @@
 // mallinfo2 speaks of this heap: what it counts as used is, to the byte, what the program holds; the parts add up; and
 // mallinfo says the same in fewer bits.
 // control: skip -- this libc counts its own headers, and large blocks elsewhere
+// skip: static -- the loader is asked for names
+// skip: musl -- its headers know nothing of it
 #include "../common.h"
 #include <dlfcn.h>
 

@@ -4,6 +4,7 @@
 // control: skip -- there is no operator new without a runtime
 // signal: ABRT
 // stderr: ralloc: operator new: out of memory, and no C++ runtime to throw std::bad_alloc
+// skip: static -- the loader is asked for names
 #include "../common.h"
 #include <dlfcn.h>
 

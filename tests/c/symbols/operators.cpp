@@ -2,6 +2,7 @@
 // skip: 32-bit -- the operators have other names there, by the type of sizes
 // skip: static -- there are no names at run time
 // Every form of operator new and delete works, is aligned as asked, and is served by one library.
+// skip: static -- the loader is asked for names
 #include "check.hpp"
 #include <cstdint>
 #include <cstring>
