@@ -65,6 +65,6 @@ int main(void) {
     // posix_memalign reports by its result alone, also when memory is what is missing.
     void *untouched = &untouched;
     errno = 77;
-    CHECK(posix_memalign(&untouched, 64, SIZE_MAX / 2) == ENOMEM, "posix_memalign of half the world");
+    CHECK(posix_memalign(&untouched, 64, SIZE_MAX - 8192) == ENOMEM, "posix_memalign of all the world");
     CHECK(untouched == &untouched, "posix_memalign wrote %p", untouched);
 }

@@ -1,4 +1,5 @@
 // clause: C++ 17.6.4.3 | the new-handler is called, again and again, until there is memory, or it throws, or there is none
+// skip: static -- the forms that do not throw look for the runtime by name, and there are no names at run time
 // skip: qemu -- its limits are those of the emulator
 #include <cstdint>
 #include <cstdio>

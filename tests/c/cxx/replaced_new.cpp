@@ -1,5 +1,6 @@
 // clause: C++ 16.4.5.6 | a program that replaces operator new and delete by its own, on malloc, has them called
-// cflags: -fsized-deallocation
+// cflags: -fsized-deallocation -Wl,-z,muldefs
+// With the archive there are two definitions, of which the linker is to take the first, the program's (`-z muldefs`).
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>

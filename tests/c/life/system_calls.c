@@ -24,6 +24,11 @@ static const int memory[] = {SYS_mmap_here, SYS_munmap, SYS_mremap, SYS_madvise}
 static const int others[] = {SYS_brk, SYS_sched_yield, SYS_getrandom, SYS_write};
 static const int at_abort[] = {SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_gettid, SYS_getpid, SYS_tgkill};
 
+#ifdef __i386__
+// The first call of all asks where the kernel's entry is.
+static const int to_find_the_kernel[] = {SYS_prctl, SYS_open, SYS_openat, SYS_read, SYS_close};
+#endif
+
 // What others need: this test, libc for starting and ending threads, and the control, whose malloc is another.
 static const int of_the_test[] = {SYS_exit_group, SYS_rt_sigreturn, SYS_exit};
 static const int of_libc[] = {
@@ -67,6 +72,9 @@ static void filter(bool threads, bool dying) {
     allow(memory, COUNT(memory));
     allow(others, COUNT(others));
     allow(of_the_test, COUNT(of_the_test));
+#ifdef __i386__
+    allow(to_find_the_kernel, COUNT(to_find_the_kernel));
+#endif
     if (dying) allow(at_abort, COUNT(at_abort));
     if (threads) allow(at_abort, 2), allow(of_libc, COUNT(of_libc));
     if (!ours()) allow(of_the_control, COUNT(of_the_control)), allow(at_abort, COUNT(at_abort));

@@ -1,4 +1,5 @@
 // clause: C++ 17.6.4.3 | the library's own operator new calls the new-handler until there is memory, or it throws
+// skip: static -- the forms that do not throw look for the runtime by name, and there are no names at run time
 // The new-handler is called again and again until the request can be served, and what it throws reaches the caller.
 // skip: qemu -- the emulator lives within the same limit
 #include "check.hpp"

@@ -1,4 +1,5 @@
 // clause: link -static | C++, with exceptions
+// skip: 32-bit -- half of the address space may be free
 // The operators in a program that is linked statically, and throws.
 // link: static
 // cflags: -static
