@@ -1,4 +1,5 @@
 // clause: glibc 3.2.5 | every function of the list is replaced, and by the same allocator
+// skip: musl -- it has no pvalloc and no malloc_trim
 // skip: static -- there are no names at run time
 // Every public name is there and served by one library: a family that is split between two
 // allocators hands blocks of one to the other. It also notices a preload that did not happen.

@@ -1,5 +1,5 @@
 // clause: life | before main, in constructors and .preinit_array
-// skip: musl-static -- with musl, nothing at all is ready in .preinit_array
+// skip: musl -- with musl, nothing at all is ready in .preinit_array
 // Allocation before main: in .preinit_array, which runs before the constructors of every library,
 // the allocator's own included; in a constructor; with a thread that is started there.
 #include "../common.h"
