@@ -14,6 +14,11 @@ use std::{
 const MALLOC: usize = 12;
 /// `free` of a block of the thread's own: at most 19.
 const FREE: usize = 19;
+/// `free` of a block of another thread's, of a page of which such a block was freed just before; what is bad about a pointer
+/// is found out within.
+const REMOTE_FREE: usize = 105;
+/// `operator new`, from the address that programs call.
+const OPERATOR_NEW: usize = 16;
 /// An instruction with this first byte is locked.
 const LOCK: u8 = 0xF0;
 
@@ -32,6 +37,57 @@ int main(void) {
         p = malloc(32);
         MARK;
         free(p);
+        MARK;
+    }
+    return kept == NULL;
+}
+"#;
+
+/// As `PROGRAM`, but the second of each pair frees a block that another thread has allocated.
+const REMOTE: &str = r#"
+#include <pthread.h>
+#include <stdlib.h>
+#define MARK __asm__ volatile("int3" ::: "memory")
+static void *volatile theirs[8];
+static void *take(void *unused) {
+    for (int i = 0; i < 8; i++) theirs[i] = malloc(32);
+    return unused;
+}
+int main(void) {
+    void *volatile kept = malloc(32);
+    pthread_t thread;
+    pthread_create(&thread, NULL, take, NULL);
+    pthread_join(thread, NULL);
+    free(malloc(32));
+    for (int i = 0; i < 8; i++) {
+        MARK;
+        void *volatile p = malloc(64);
+        MARK;
+        free(theirs[i]);
+        MARK;
+        free(p);
+    }
+    return kept == NULL;
+}
+"#;
+
+/// As `PROGRAM`, by the operators of C++, without a C++ runtime.
+const OPERATORS: &str = r#"
+#include <stdlib.h>
+#define MARK __asm__ volatile("int3" ::: "memory")
+extern void *operator_new(size_t) __asm__("_Znwm");
+extern void operator_delete(void *, size_t) __asm__("_ZdlPvm");
+__attribute__((weak)) void *operator_new(size_t);
+__attribute__((weak)) void operator_delete(void *, size_t);
+int main(void) {
+    void *volatile kept = operator_new(32);
+    void *volatile p = operator_new(32);
+    operator_delete(p, 32);
+    for (int i = 0; i < 8; i++) {
+        MARK;
+        p = operator_new(32);
+        MARK;
+        operator_delete(p, 32);
         MARK;
     }
     return kept == NULL;
@@ -60,12 +116,12 @@ fn library() -> PathBuf {
     library
 }
 
-fn program(directory: &Path) -> PathBuf {
+fn program(directory: &Path, source_text: &str) -> PathBuf {
     let source = directory.join("hit_paths.c");
     let program = directory.join("hit_paths");
-    fs::write(&source, PROGRAM).expect("a file in the temporary directory");
+    fs::write(&source, source_text).expect("a file in the temporary directory");
     let status = Command::new("cc")
-        .args(["-O1", "-Wl,-z,now", "-o"])
+        .args(["-O1", "-pthread", "-Wl,-z,now", "-o"])
         .args([&program, &source])
         .status();
     assert!(status.expect("a C compiler").success());
@@ -156,13 +212,13 @@ fn step_to_mark(pid: i32, code: &std::ops::Range<u64>) -> Sample {
     }
 }
 
-/// Samples of `malloc` and of `free`, in turn.
-fn samples() -> Vec<[Sample; 2]> {
+/// Samples of `malloc` and of `free`, in turn, by the program with this name and source.
+fn samples(name: &str, source: &str) -> Vec<[Sample; 2]> {
     let directory =
-        std::env::temp_dir().join(format!("ralloc-instructions-{}", std::process::id()));
+        std::env::temp_dir().join(format!("ralloc-instructions-{name}-{}", std::process::id()));
     fs::create_dir_all(&directory).expect("a temporary directory");
     let library = library();
-    let mut command = Command::new(program(&directory));
+    let mut command = Command::new(program(&directory, source));
     command.env("LD_PRELOAD", &library).stdin(Stdio::null());
     let trace_me = || {
         ask(libc::PTRACE_TRACEME, 0, std::ptr::null_mut());
@@ -194,9 +250,9 @@ fn samples() -> Vec<[Sample; 2]> {
     samples
 }
 
-#[test]
-fn hit_paths_stay_short() {
-    let samples = samples();
+/// The fewest instructions of the first and of the second of each pair.
+fn fewest(name: &str, source: &str) -> (Sample, Sample) {
+    let samples = samples(name, source);
     assert_eq!(samples.len(), 8);
     let fewest = |verb: usize| {
         let of_verb = samples.iter().map(|pair| pair[verb]);
@@ -204,7 +260,33 @@ fn hit_paths_stay_short() {
             .min_by_key(|sample| sample.instructions)
             .expect("eight samples")
     };
-    let (malloc, free) = (fewest(0), fewest(1));
+    (fewest(0), fewest(1))
+}
+
+#[test]
+fn remote_frees_stay_short() {
+    let (_, free) = fewest("remote", REMOTE);
+    println!("remote free {} instructions", free.instructions);
+    assert!((1..=REMOTE_FREE).contains(&free.instructions), "{free:?}");
+    assert_eq!(free.locked, 0, "no locked instruction");
+}
+
+#[test]
+fn operators_stay_short() {
+    let (new, delete) = fewest("operators", OPERATORS);
+    println!(
+        "new {}, delete {} instructions",
+        new.instructions, delete.instructions
+    );
+    assert!((1..=OPERATOR_NEW).contains(&new.instructions), "{new:?}");
+    // `delete` with a size goes through the linker's table to `delete` without one.
+    assert!((1..=FREE + 4).contains(&delete.instructions), "{delete:?}");
+    assert_eq!(new.locked + delete.locked, 0, "no locked instruction");
+}
+
+#[test]
+fn hit_paths_stay_short() {
+    let (malloc, free) = fewest("hits", PROGRAM);
     println!(
         "malloc {} instructions, free {}",
         malloc.instructions, free.instructions
