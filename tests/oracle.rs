@@ -1,23 +1,26 @@
-//! Random traces of all public operations against a reference that cannot be wrong: a map of live ranges, each with
-//! contents of its own.
+//! Random traces of all public operations, by threads that take turns and exit, against a reference that cannot be wrong:
+//! a map of live ranges, each with contents of its own.
 //!
 //! A failure prints the seed of the run and a trace that was made as short as it could be. `RALLOC_SEED` (64
 //! hexadecimal digits) repeats a run.
 
 mod common;
 
-use common::{KIB, Kernel, MIB, Op, Reference, boundaries};
+use common::{KIB, Kernel, MIB, Op, Reference, actors::Actors, boundaries};
 use proptest::{
     prelude::*,
     sample::select,
     test_runner::{RngAlgorithm, TestRng, TestRunner},
 };
 use ralloc_platform::sim::Rules;
+use std::{sync::Mutex, thread};
 
 /// Traces for each kernel.
-const TRACES: u32 = 10;
+const TRACES: u32 = 24;
 /// Operations of a trace, at most.
 const OPERATIONS: usize = 3000;
+/// Threads that take turns.
+const THREADS: usize = 4;
 /// Operations between two walks over the whole state.
 const VERIFY_EVERY: usize = 300;
 /// Live bytes at which something is freed first.
@@ -61,15 +64,56 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// One step of a trace.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The thread whose turn it is makes a call.
+    Call(Op),
+    /// It is this thread's turn: what others have allocated it frees and resizes.
+    Turn(usize),
+    /// This thread exits. Another takes its number when it is its turn again.
+    Exit(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        40 => op().prop_map(Step::Call),
+        2 => (0..THREADS).prop_map(Step::Turn),
+        1 => (0..THREADS).prop_map(Step::Exit),
+    ]
+}
+
 /// Run a trace, and free what is left.
-fn replay(trace: &[Op]) {
-    let mut reference = Reference::new(LIVE_MAX, 0);
-    for (number, op) in trace.iter().enumerate() {
-        reference.apply(op);
-        if number % VERIFY_EVERY == VERIFY_EVERY - 1 {
-            common::verify();
+fn replay(trace: &[Step]) {
+    let reference = Mutex::new(Reference::new(LIVE_MAX, 0));
+    let shared = &reference;
+    thread::scope(|scope| {
+        let mut actors = Actors::new(scope, THREADS);
+        let mut turn = 0;
+        let mut calls = 0;
+        let is_call = |step: &Step| matches!(step, Step::Call(_));
+        for part in trace.chunk_by(|a, b| is_call(a) && is_call(b)) {
+            match part[0] {
+                Step::Call(_) => actors.act(turn, move || {
+                    let mut reference = shared.lock().expect("no panic while it is held");
+                    for step in part {
+                        if let Step::Call(op) = step {
+                            reference.apply(op);
+                        }
+                    }
+                }),
+                Step::Turn(thread) => turn = thread,
+                Step::Exit(thread) => actors.end(thread),
+            }
+            calls += part.len();
+            if calls > VERIFY_EVERY {
+                common::verify();
+                calls = 0;
+            }
         }
-    }
+        actors.end_all();
+    });
+    let reference = reference.into_inner().expect("no panic");
     reference.check_all();
     reference.free_all();
 }
@@ -106,7 +150,7 @@ fn agrees(kernel: impl Fn() -> Kernel) {
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let traces = prop::collection::vec(op(), 1..=OPERATIONS);
+    let traces = prop::collection::vec(step(), 1..=OPERATIONS);
     let outcome = runner.run(&traces, |trace| {
         common::run(kernel(), || replay(&trace));
         Ok(())

@@ -208,7 +208,7 @@ fn exhaustion(draw: &mut Draw, threads: usize) {
 ///
 /// The statistic: the Theil-Sen slope (the median of the slopes between all pairs of rounds) over the rounds after the
 /// first third, times the number of these rounds: the growth. A single round with a peak does not move it. Steady is a
-/// growth of at most 8 MiB (what the allocator may keep idle, and no more) or a tenth of the median, whichever is more.
+/// growth of at most 4 MiB (the test's own memory moves, too) or a tenth of the median, whichever is more.
 struct Trend {
     name: &'static str,
     values: Vec<f64>,
@@ -238,7 +238,7 @@ impl Trend {
     }
 
     fn bound(&self) -> f64 {
-        (median(self.looked_at().to_vec()) / 10.0).max(8.0 * MIB as f64)
+        (median(self.looked_at().to_vec()) / 10.0).max(4.0 * MIB as f64)
     }
 
     fn is_steady(&self) -> bool {

@@ -7,6 +7,8 @@
 //! - `draw`: sizes worth asking for, and repeatable random numbers.
 //! - `scenario`: what a program may do, and the conditions under which it may do it.
 //! - `replay`: a trace for kernels that refuse.
+//! - `actors`: threads that act one at a time, in a given order.
+//! - `trace`: recorded traces, as they are read.
 //! - `fork`: a child of the test process.
 
 #![allow(
@@ -16,6 +18,7 @@
     reason = "each program uses a part of it"
 )]
 
+pub mod actors;
 mod draw;
 mod fork;
 mod held;
@@ -23,6 +26,7 @@ mod kernel;
 mod reference;
 pub mod replay;
 pub mod scenario;
+pub mod trace;
 
 pub use draw::{Draw, boundaries};
 pub use fork::fork;

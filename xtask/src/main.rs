@@ -23,6 +23,7 @@ mod needs;
 mod pool;
 mod process;
 mod programs;
+mod record;
 mod report;
 mod soak;
 mod symbols;
@@ -63,6 +64,8 @@ enum Command {
     },
     /// Write the table of clauses in `libralloc/README.md` from what the C programs say.
     Clauses,
+    /// Record what a program asks of malloc, as a trace for the tests to replay.
+    Record(record::Record),
     /// Run all scenarios at random, in threads that come and go, with forks and without memory, and watch what stays.
     Soak(soak::Soak),
     /// Fuzz: look for sequences of operations on which the allocator fails.
@@ -105,6 +108,7 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Test(test) => run(&test),
+        Command::Record(arguments) => record::record(&arguments),
         Command::Soak(soak) => soak::soak(&soak),
         Command::Lint => run(&Test {
             tiers: vec![Tier::Lint],
