@@ -1,6 +1,7 @@
 // With foreign=forward, blocks that the C library's allocator has made go back to it, whichever verb meets them.
 // env: RALLOC_OPTIONS=foreign=forward
 // skip: static musl -- the C library's own allocator is out of reach
+// clause: life | with foreign=forward, blocks of another allocator go back to it
 #include "foreign.h"
 
 static void *in_thread(void *block) {

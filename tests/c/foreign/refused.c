@@ -3,6 +3,7 @@
 // control: skip -- here libc says something else
 // skip: static musl -- the C library's own allocator is out of reach
 // skip: qemu -- a fork of the emulator while it has threads may hang by itself
+// clause: life | pointers that are no blocks end the process with their own line
 #include "foreign.h"
 
 static char *from_thread;

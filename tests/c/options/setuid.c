@@ -2,6 +2,7 @@
 // link: static
 // cflags: -static
 // skip: foreign -- the emulator has no more rights than its user
+// clause: life | a setuid program reads no options
 #include "../common.h"
 #include <sys/stat.h>
 

@@ -3,6 +3,7 @@
 // control: skip -- nobody else reads them
 // stderr: ralloc: unknown option: nonsense, purge=sometimes (there are stats, verbose, purge=normal,
 // stderr: : options nonsense, purge=never, purge=sometimes, verbose
+// clause: life | an option that does not exist is named once
 #include "../common.h"
 
 int main(void) {
