@@ -266,10 +266,14 @@ impl Huge {
 
     /// The entries of a segment in which `base` may stand.
     fn window(segment: &[Entry], base: NonNull<u8>) -> &[Entry] {
-        let hash = (base.as_ptr().addr() / CHUNK).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize);
-        let windows = segment.len() / WINDOW;
-        let start = (hash >> (usize::BITS / 2)) % windows * WINDOW;
+        let start = Self::window_of(base, segment.len() / WINDOW) * WINDOW;
         &segment[start..start + WINDOW]
+    }
+
+    /// Which of so many windows is that of `base`.
+    pub(crate) fn window_of(base: NonNull<u8>, windows: usize) -> usize {
+        let hash = (base.as_ptr().addr() / CHUNK).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize);
+        (hash >> (usize::BITS / 2)) % windows
     }
 
     fn entry_of(&self, base: NonNull<u8>) -> Option<&Entry> {

@@ -122,6 +122,11 @@ fn the_first_chunk_grows_by_one_thread_at_a_time() {
             let two = world::spawn(body);
             one.join();
             two.join();
+            assert_eq!(
+                world::misled(),
+                0,
+                "the kernel is told where the chunk ends"
+            );
             memory.chunks.check();
         },
     );

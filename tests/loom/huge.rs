@@ -4,10 +4,14 @@ use super::{
     Small, scribble,
     world::{self, Kernel, Model},
 };
-use crate::{config::CHUNK, memory::Memory};
+use crate::{config::CHUNK, huge::Huge, huge_cache::Span, memory::Memory};
+use ralloc_platform::Platform;
 use std::{cell::Cell, ptr::NonNull, rc::Rc};
 
 type Shared = Memory<Kernel, Small>;
+
+/// Windows are compared as a table of so few would have them: then they are the same in each segment.
+const WINDOWS: usize = 16;
 
 /// A block that measures `chunks` chunks, used at both ends.
 fn claim(memory: &Shared, chunks: usize) -> NonNull<u8> {
@@ -74,6 +78,45 @@ fn a_waiting_block_is_cut_joined_and_taken_once() {
             release(memory, two, 2);
             memory.huge.check();
             assert_eq!(memory.huge.totals().0, 0, "nothing lives");
+        },
+    );
+}
+
+/// The next addresses that share all windows of the first segments with `base`. The kernel skips those before.
+fn neighbour(memory: &Shared, base: NonNull<u8>) -> Span {
+    loop {
+        let next = memory.kernel.map(CHUNK, CHUNK).expect("memory");
+        if Huge::window_of(next, WINDOWS) == Huge::window_of(base, WINDOWS) {
+            return Span {
+                base: next,
+                size: CHUNK,
+            };
+        }
+    }
+}
+
+#[test]
+fn blocks_share_a_window_of_the_table() {
+    let model = Model {
+        name: "huge: window",
+        bound: 3,
+    };
+    model.run(
+        || Shared::new(Kernel),
+        |memory| {
+            let one = claim(memory, 1);
+            let (two, three) = (neighbour(memory, one), neighbour(memory, one));
+            let other = world::spawn(move || {
+                assert!(memory.huge.insert(&two, CHUNK, &memory.kernel));
+                use_block(memory, two.base, 1);
+            });
+            let removed = memory.huge.remove(one).expect("a live block");
+            assert_eq!(removed.size, CHUNK);
+            assert!(memory.huge.insert(&three, CHUNK / 2, &memory.kernel));
+            other.join();
+            assert_eq!(memory.huge.usable(two.base), Some(CHUNK));
+            assert_eq!(memory.huge.usable(three.base), Some(CHUNK / 2));
+            memory.huge.check();
         },
     );
 }

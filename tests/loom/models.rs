@@ -57,8 +57,15 @@ fn free(block: NonNull<u8>) {
     unsafe { alloc::free::<Case<Small>>(block.as_ptr()) };
 }
 
-/// All threads are gone: everything has come home, every equation holds, and no slice is in use but the one with the heaps.
+/// All threads are gone: nothing is stranded on its way, every equation holds, everything comes home, and no slice is in
+/// use but the one with the heaps.
 fn check_all_home(process: &Process<Case<Small>>) {
+    for heap in process.heaps.heaps() {
+        assert!(
+            heap.inbox.is_empty(),
+            "what arrives at an orphan is taken home"
+        );
+    }
     // SAFETY: the other threads have been joined.
     unsafe { process.verify() };
     process.reclaim(thread::heap::<Case<Small>>());

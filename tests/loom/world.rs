@@ -13,7 +13,7 @@ use loom::thread::JoinHandle;
 use ralloc_platform::{Hooks, Platform, System, THREAD_WORDS, ThreadBlock};
 use std::{
     any::Any,
-    cell::{Cell, RefCell},
+    cell::RefCell,
     marker::PhantomData,
     ops::Range,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
@@ -27,7 +27,7 @@ use std::{
 };
 
 /// Addresses of a model. Memory that is not touched costs nothing.
-const SPACE: usize = 24 * CHUNK;
+const SPACE: usize = 128 * CHUNK;
 /// The first of them are for what is there from the beginning.
 const STATICS: usize = CHUNK;
 /// The next are for mappings that are aligned to less than a chunk.
@@ -42,11 +42,14 @@ const BRANCHES: usize = 20_000;
 const BOUND: &str = "RALLOC_LOOM_BOUND";
 
 /// The addresses of the model that runs in this operating-system thread.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Space {
     base: usize,
     next_table: usize,
     next: usize,
+    /// The mapping that is less than a chunk, and how often its end was mistaken.
+    part: Range<usize>,
+    misled: usize,
     /// Threads that were started.
     threads: usize,
     /// Whether addresses that become free are given to the next who asks for so many.
@@ -58,7 +61,7 @@ struct Space {
 }
 
 thread_local! {
-    static SPACE_NOW: Cell<Option<Space>> = const { Cell::new(None) };
+    static SPACE_NOW: RefCell<Option<Space>> = const { RefCell::new(None) };
     static LAST_WORDS: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -67,10 +70,7 @@ loom::thread_local! {
 }
 
 fn with_space<R>(operation: impl FnOnce(&mut Space) -> R) -> R {
-    let mut space = SPACE_NOW.get().expect("a model is running");
-    let result = operation(&mut space);
-    SPACE_NOW.set(Some(space));
-    result
+    SPACE_NOW.with_borrow_mut(|space| operation(space.as_mut().expect("a model is running")))
 }
 
 /// The kernel of a model. It never refuses.
@@ -96,11 +96,7 @@ unsafe impl Platform for Kernel {
     }
 
     fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
-        with_space(|space| {
-            let fits = space.next == end.addr().get();
-            space.next += if fits { additional } else { 0 };
-            fits
-        })
+        with_space(|space| space.extend(end.addr().get(), additional))
     }
 
     unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
@@ -168,8 +164,30 @@ impl Space {
         };
         let base = next.next_multiple_of(align);
         *next = base + size;
+        if align >= CHUNK && !size.is_multiple_of(CHUNK) {
+            self.next = base + size.next_multiple_of(CHUNK);
+            self.part = base..base + size;
+        }
+        assert!(self.next <= self.base + SPACE, "a model wants too much");
         base
     }
+
+    fn extend(&mut self, end: usize, additional: usize) -> bool {
+        let fits = self.part.end == end || self.next == end;
+        if self.part.end == end {
+            self.part.end += additional;
+        } else if self.next == end {
+            self.next += additional;
+        } else if self.part.contains(&(end - 1)) {
+            self.misled += 1;
+        }
+        fits
+    }
+}
+
+/// How often the kernel was told an end of a mapping that was not one any more.
+pub(super) fn misled() -> usize {
+    with_space(|space| space.misled)
 }
 
 /// From now on the kernel gives addresses out again.
@@ -388,6 +406,8 @@ fn begin<S>(base: usize, template: &S) -> &'static S {
         base,
         next_table: base + STATICS,
         next: base + TABLES,
+        part: 0..0,
+        misled: 0,
         threads: 0,
         reuses: false,
         vacated: None,
@@ -411,7 +431,7 @@ fn keep_last_words() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-            if SPACE_NOW.get().is_some() {
+            if SPACE_NOW.with_borrow(Option::is_some) {
                 LAST_WORDS.set(Some(info.to_string()));
             } else {
                 before(info);
