@@ -161,7 +161,8 @@ impl<I: Instance> Process<I> {
 
     /// Empty the inbox of a heap that the caller owns or holds.
     pub(crate) fn collect(&self, heap: &Heap) {
-        heap.collect(&self.memory, |batch| _ = self.deliver(batch));
+        // Sent, not only delivered: the page may have gone to a heap that nobody looks at by itself.
+        heap.collect(&self.memory, |batch| self.send(batch));
     }
 
     /// Put a batch into the inbox of the heap that its page belongs to. Returns that heap.
