@@ -35,7 +35,7 @@ pub(crate) fn run(install: &Install) -> Result<()> {
 pub(crate) fn files(prefix: &Path, side_by_side: bool) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(prefix).with_context(|| prefix.display().to_string())?;
     let prefix = prefix.canonicalize()?;
-    let built = build(side_by_side)?;
+    let (built, launcher) = build(side_by_side)?;
     let repository = cargo::root().join("libralloc");
     let mut installed = Vec::new();
     let mut put = |to: &str, mode: u32, from: &Path| -> Result<PathBuf> {
@@ -60,7 +60,7 @@ pub(crate) fn files(prefix: &Path, side_by_side: bool) -> Result<Vec<PathBuf>> {
         0o644,
         &repository.join("man/ralloc.3"),
     )?;
-    put("bin/ralloc", 0o755, &built.join("ralloc"))?;
+    put("bin/ralloc", 0o755, &launcher.join("ralloc"))?;
     let template = fs::read_to_string(repository.join("ralloc.pc.in"))?;
     let text = template
         .replace("@PREFIX@", &prefix.display().to_string())
@@ -72,20 +72,21 @@ pub(crate) fn files(prefix: &Path, side_by_side: bool) -> Result<Vec<PathBuf>> {
     Ok(installed)
 }
 
-/// Builds what is to be installed; returns the folder.
-fn build(side_by_side: bool) -> Result<PathBuf> {
-    let mut target = cargo::target()?;
+/// Builds the library and the launcher; returns their folders.
+fn build(side_by_side: bool) -> Result<(PathBuf, PathBuf)> {
+    let target = cargo::target()?;
+    let mut library = cargo::command(&["build", "--release", "--package", "libralloc", "--lib"]);
+    let mut target_of_library = target.clone();
     if side_by_side {
         // The other library is not to be mistaken for this one.
-        target = target.join("side-by-side");
-    }
-    let mut library = cargo::command(&["build", "--release", "--package", "libralloc", "--lib"]);
-    if side_by_side {
+        target_of_library.push("side-by-side");
         library.arg("--no-default-features");
     }
-    let launcher = cargo::command(&["build", "--release", "--package", "launcher"]);
-    for mut command in [library, launcher] {
-        let ended = process::run(command.env("CARGO_TARGET_DIR", &target), LIMIT)?;
+    let mut launcher = cargo::command(&["build", "--release", "--package", "launcher"]);
+    library.env("CARGO_TARGET_DIR", &target_of_library);
+    launcher.env("CARGO_TARGET_DIR", &target);
+    for command in [&mut library, &mut launcher] {
+        let ended = process::run(command, LIMIT)?;
         ensure!(
             ended.succeeded(),
             "the build: {}\n{}",
@@ -93,7 +94,7 @@ fn build(side_by_side: bool) -> Result<PathBuf> {
             ended.output
         );
     }
-    Ok(target.join("release"))
+    Ok((target_of_library.join("release"), target.join("release")))
 }
 
 /// Lets a program that is linked with the archive define for itself what is not of the C or POSIX standard.
