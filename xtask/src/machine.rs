@@ -5,6 +5,7 @@
 //! | trait | |
 //! |---|---|
 //! | its name | `here`, or one of [`crate::cross`] |
+//! | `valgrind` | the program runs under it |
 //! | `qemu` | the processor is emulated, and so are the system calls |
 //! | `32-bit` | as pointers are |
 //! | `foreign` | the programs of the host are of another processor, or use another C library |
@@ -42,6 +43,13 @@ impl Machine {
         }
     }
 
+    /// The same machine, with every program under valgrind, which is told so.
+    pub(crate) fn under_valgrind(mut self, command: &[&str]) -> Self {
+        self.runner = command.iter().map(|&word| word.to_owned()).collect();
+        self.traits.push("valgrind");
+        self
+    }
+
     /// This machine, for tests of what does not need the library.
     #[cfg(test)]
     pub(crate) fn without_library() -> anyhow::Result<Self> {
@@ -61,7 +69,10 @@ impl Machine {
 
     /// How many times as long as elsewhere a program may take.
     pub(crate) fn slowness(&self) -> u32 {
-        if self.is("qemu") { 5 } else { 1 }
+        match self.is("qemu") || self.is("valgrind") {
+            true => 5,
+            false => 1,
+        }
     }
 
     /// The command that runs a program, on the library if there is one to preload.
@@ -71,7 +82,7 @@ impl Machine {
             Some((emulator, arguments)) => {
                 let mut command = Command::new(emulator);
                 command.args(arguments);
-                if let Some(library) = preload {
+                if let Some(library) = preload.filter(|_| self.is("qemu")) {
                     // The emulator itself is a program of this machine and cannot load the library.
                     command.arg("-E").arg(preload_variable(library));
                 }
@@ -80,7 +91,7 @@ impl Machine {
             }
         };
         command.env_remove("LD_PRELOAD");
-        if let Some(library) = preload.filter(|_| self.runner.is_empty()) {
+        if let Some(library) = preload.filter(|_| !self.is("qemu")) {
             command.env("LD_PRELOAD", library);
         }
         command

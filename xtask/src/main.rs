@@ -25,10 +25,12 @@ mod process;
 mod programs;
 mod record;
 mod report;
+mod sanitizers;
 mod soak;
 mod symbols;
 mod tier;
 mod unit;
+mod valgrind;
 
 use crate::{cross::Cross, report::Report, tier::Tier};
 use anyhow::{Result, bail};
@@ -102,7 +104,7 @@ struct Test {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test(Test { list: true, .. }) => {
-            for tier in Tier::ALL {
+            for &tier in Tier::ALL {
                 println!("{:14}{}", tier.name(), tier.about());
             }
             Ok(ExitCode::SUCCESS)
@@ -135,7 +137,7 @@ fn run(test: &Test) -> Result<ExitCode> {
         library: test.lib.clone(),
     };
     let mut report = Report::new();
-    for tier in Tier::ALL {
+    for &tier in Tier::ALL {
         if test.tiers.is_empty() || test.tiers.contains(&tier) {
             report.tier(tier.name(), |report| tier.run(&request, report))?;
         }

@@ -5,7 +5,7 @@ use crate::{
     cross::{self, Cross},
     fuzz, instructions, interface, lint, loom, programs,
     report::Report,
-    soak, unit,
+    sanitizers, soak, unit, valgrind,
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -21,6 +21,8 @@ pub(crate) enum Tier {
     C,
     Instructions,
     Fuzz,
+    Sanitizers,
+    Valgrind,
     Programs,
     Cross,
     Soak,
@@ -44,7 +46,7 @@ impl Request {
 }
 
 impl Tier {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::Lint,
         Self::Unit,
         Self::Loom,
@@ -52,6 +54,8 @@ impl Tier {
         Self::C,
         Self::Instructions,
         Self::Fuzz,
+        Self::Sanitizers,
+        Self::Valgrind,
         Self::Programs,
         Self::Cross,
         Self::Soak,
@@ -66,6 +70,8 @@ impl Tier {
             Self::C => "c",
             Self::Instructions => "instructions",
             Self::Fuzz => "fuzz",
+            Self::Sanitizers => "sanitizers",
+            Self::Valgrind => "valgrind",
             Self::Programs => "programs",
             Self::Soak => "soak",
             Self::Cross => "cross",
@@ -83,6 +89,10 @@ impl Tier {
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Instructions => "how many instructions the hit paths execute",
             Self::Fuzz => "the inputs that fuzzing has found so far, and a minute of fuzzing",
+            Self::Sanitizers => {
+                "the Rust suites of one thread under AddressSanitizer, of several under ThreadSanitizer"
+            }
+            Self::Valgrind => "some of the C programs on the library under memcheck",
             Self::Programs => "real programs on the library, whose results are checked",
             Self::Soak => "all scenarios at random, with many threads, for half a minute",
             Self::Cross => "some of the C programs on other processors and C libraries",
@@ -98,6 +108,8 @@ impl Tier {
             Self::C => c_tests::run(request, report),
             Self::Instructions => instructions::run(request, report),
             Self::Fuzz => fuzz::run(report),
+            Self::Sanitizers => sanitizers::run(report),
+            Self::Valgrind => valgrind::run(request, report),
             Self::Programs => programs::run(request, report),
             Self::Soak => soak::run(report),
             Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
