@@ -38,6 +38,9 @@ impl Segment {
     }
 }
 
+/// The first chunk will not be extended any more.
+const GIVEN_UP: usize = 2;
+
 /// The table, and the totals over it. What small processes use comes first, so that it is little memory.
 #[repr(C)]
 pub(crate) struct ChunkTable {
@@ -46,7 +49,7 @@ pub(crate) struct ChunkTable {
     /// Entries below `entries` that are vacant, or more: who numbers a fresh entry may come upon one that was vacated that
     /// moment, and does not count it.
     pub(crate) vacant: Tally,
-    /// Not 0 while a thread extends the first chunk, and when that has failed for good.
+    /// 1 while a thread extends the first chunk, [`GIVEN_UP`] when that has failed for good.
     extending: AtomicUsize,
     /// Slices that are mapped.
     pub(crate) committed: Tally,
@@ -257,16 +260,21 @@ impl ChunkTable {
             return false;
         }
         // Acquire: pairs with the Release below.
-        if self.extending.swap(1, Ordering::Acquire) != 0 {
-            // Another thread is at it, or was when the process forked: then the first chunk stays as it is.
-            kernel.yield_now();
-            return entry.committed.load(Ordering::Acquire) != committed;
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        match self.extending.compare_exchange(0, 1, acquire, relaxed) {
+            Ok(_) => {}
+            Err(GIVEN_UP) => return false,
+            Err(_) => {
+                // Another thread is at it, or was when the process forked: then the first chunk stays as it is.
+                kernel.yield_now();
+                return entry.committed.load(Ordering::Acquire) != committed;
+            }
         }
         // Relaxed: nobody else changes the word now, and the last who did released `extending`.
         let now = entry.committed.load(Ordering::Relaxed);
         let more = now != committed || self.extend_first_from(entry, committed, kernel);
         // Something is in the way, and rarely goes: not tried again, each time would cost a system call.
-        let next = usize::from(!more);
+        let next = if more { 0 } else { GIVEN_UP };
         // Release: pairs with the Acquire above.
         self.extending.store(next, Ordering::Release);
         more

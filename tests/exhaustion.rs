@@ -12,7 +12,10 @@ use common::{
 };
 use ralloc::c_abi;
 use ralloc_platform::sim::{Rules, Sim};
-use std::thread;
+use std::{
+    ptr::{self, NonNull},
+    thread,
+};
 
 /// Replay in a thread that comes and goes.
 fn replay() -> Tally {
@@ -98,6 +101,33 @@ fn a_bound_on_what_may_be_mapped() {
             );
         }
     }
+}
+
+#[test]
+fn one_thread_waits_for_nobody_when_the_first_chunk_cannot_grow() {
+    for rules in [Rules::Linux, Rules::Redox] {
+        common::run(Kernel::sim(rules), || {
+            let first = Held::new(c_abi::malloc::<Case>(100), 100, 16, 1).expect("there is memory");
+            let sim = common::kernel().as_sim();
+            let of_first = |&&(base, size): &&(usize, usize)| first.address() - base < size;
+            let mappings = sim.mappings();
+            let mut below = mappings.iter().filter(|(base, _)| *base < first.address());
+            let &(base, size) = below.rfind(of_first).expect("it is mapped");
+            let end = NonNull::new(ptr::without_provenance_mut(base + size));
+            sim.occupy(end.expect("not null"), 4 * KIB);
+            // Several chunks, each mapped when the one before is full.
+            let more = fill_some(30);
+            assert_eq!(common::kernel().yields(), 0, "{rules:?}");
+            first.free();
+            more.into_iter().for_each(Held::free);
+        });
+    }
+}
+
+/// So many blocks of 1 MiB.
+fn fill_some(count: u64) -> Vec<Held> {
+    let next = |seed| Held::new(c_abi::malloc::<Case>(MIB), MIB, 16, seed);
+    (0..count).map_while(next).collect()
 }
 
 /// Allocate blocks of `size` bytes until there is no memory.

@@ -23,6 +23,8 @@ pub struct Kernel {
     mapped: AtomicUsize,
     /// Whether the exit hook of a thread was refused: its heap stays without a thread.
     lost_threads: AtomicBool,
+    /// How often a thread has let others run.
+    yields: AtomicUsize,
     /// Ranges that the kernel would not take back, and that nobody has tried to give back again.
     refused: Lock<Vec<(usize, usize)>>,
     /// Read while a call is under way: a fork in the middle of one would copy the locks above as held.
@@ -42,6 +44,7 @@ impl Kernel {
             real: false,
             mapped: AtomicUsize::new(0),
             lost_threads: AtomicBool::new(false),
+            yields: AtomicUsize::new(0),
             refused: Lock::new(Vec::new()),
             calls: RwLock::new(()),
             limit: AtomicUsize::new(usize::MAX),
@@ -99,6 +102,11 @@ impl Kernel {
     /// Whether a thread could not be told of its exit.
     pub fn lost_threads(&self) -> bool {
         self.lost_threads.load(Relaxed)
+    }
+
+    /// How often a thread has let others run so far.
+    pub fn yields(&self) -> usize {
+        self.yields.load(Relaxed)
     }
 
     /// Bytes mapped now.
@@ -237,6 +245,7 @@ unsafe impl Platform for Kernel {
     }
 
     fn yield_now(&self) {
+        self.yields.fetch_add(1, Relaxed);
         System.yield_now();
     }
 

@@ -42,7 +42,7 @@ const SANITIZERS: [Sanitizer; 2] = [
         name: "address",
         runtime: "_rt.asan.a",
         flags: "",
-        tests: &["oracle", "exhaustion", "thread_exit"],
+        tests: &["oracle", "exhaustion"],
         arguments: &[],
         options: ("ASAN_OPTIONS", "detect_stack_use_after_return=1"),
     },
