@@ -30,15 +30,21 @@ pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
         return allocate_beyond_small::<I>(size);
     }
     let granule = size.div_ceil(GRANULE);
-    let head = thread::head::<I>(granule);
-    // SAFETY: a head begins a list of this thread's blocks.
-    match unsafe { Block::from_link(head) } {
-        Some(block) => {
-            thread::set_head::<I>(granule, block.next());
-            block.start().as_ptr()
-        }
+    match take_head::<I>(granule) {
+        Some(block) => block.start().as_ptr(),
         None => allocate_small_slow::<I>(granule),
     }
+}
+
+/// The first block of a thread's free-list head.
+///
+/// Pre: `granule < HEADS`.
+#[inline(always)]
+pub(crate) fn take_head<I: Instance>(granule: usize) -> Option<Block> {
+    // SAFETY: a head begins a list of this thread's blocks.
+    let block = unsafe { Block::from_link(thread::head::<I>(granule)) }?;
+    thread::set_head::<I>(granule, block.next());
+    Some(block)
 }
 
 /// As [`allocate`], all `size` bytes zero.
@@ -212,9 +218,7 @@ fn allocate_small_slow<I: Instance>(granule: usize) -> *mut u8 {
         return borrow_one::<I>(class);
     };
     // Entering may have allocated, and filled the head.
-    // SAFETY: a head begins a list of this thread's blocks.
-    if let Some(block) = unsafe { Block::from_link(thread::head::<I>(granule)) } {
-        thread::set_head::<I>(granule, block.next());
+    if let Some(block) = take_head::<I>(granule) {
         return block.start().as_ptr();
     }
     let limit = (I::Tuning::REFILL_BYTES / class.size()).clamp(1, I::Tuning::REFILL_BLOCKS);
@@ -309,18 +313,50 @@ fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
 /// # Safety
 ///
 /// `block` is a live block of this instance; its user gives up what lies behind `size`.
-unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, old: usize, size: usize) -> bool {
+pub(crate) unsafe fn resize_in_place<I: Instance>(
+    block: NonNull<u8>,
+    old: usize,
+    size: usize,
+) -> bool {
     let memory = &I::process().memory;
+    let stays = size <= old && I::Tuning::stays(old, size);
     if old <= MEDIUM_MAX {
-        return size <= old && (size >= old / 2 || old <= 4 * GRANULE);
+        return stays;
     }
     if block.as_ptr().addr().is_multiple_of(CHUNK) {
         return (LARGE_MAX + 1..=SIZE_MAX).contains(&size) && memory.resize_huge(block, size);
+    }
+    // SAFETY: the block is live, so the window that it begins in is mapped.
+    let owner = unsafe { Chunk::of(block) }.owner(Chunk::slice_of(block));
+    if owner.has(Owner::INTERIOR) {
+        // It does not begin where its run or mapping does, and stays or moves.
+        return stays;
     }
     if size <= MEDIUM_MAX || size > LARGE_MAX {
         return false;
     }
     resize_run::<I>(block, size.div_ceil(SLICE))
+}
+
+/// Make a block serve `size` bytes where it stands, whatever that wastes.
+///
+/// # Safety
+///
+/// `block` is a live block of this instance, not a part; its user gives up what lies behind `size`.
+pub(crate) unsafe fn resize_where_it_stands<I: Instance>(block: NonNull<u8>, size: usize) -> bool {
+    // SAFETY: the caller's promise.
+    let usable = unsafe { usable_size::<I>(block) };
+    // A run stays a run, and a huge block huge: they do not move, so they cannot become anything else.
+    let least = if usable > LARGE_MAX {
+        LARGE_MAX + 1
+    } else if usable > MEDIUM_MAX {
+        MEDIUM_MAX + 1
+    } else {
+        0
+    };
+    // SAFETY: the caller's promise.
+    let done = unsafe { resize_in_place::<I>(block, usable, size.max(least)) };
+    done || size <= usable
 }
 
 /// The page of this block, which is this thread's, has no used block any more.
@@ -372,11 +408,15 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
     }
     let head = chunk.head_of(slice, owner);
     let page = chunk.page(head);
-    if !page.begins_block(block) {
-        refuse::<I>(block);
-    }
+    let start = if chunk.owner(head).has(Owner::INTERIOR) {
+        page.block_start(block)
+    } else if page.begins_block(block) {
+        block
+    } else {
+        refuse::<I>(block)
+    };
     // SAFETY: the user gives the block up.
-    let freed = unsafe { Block::from_ptr(block) };
+    let freed = unsafe { Block::from_ptr(start) };
     if owner.heap_address() != thread::heap_address::<I>() {
         return free_remote::<I>(page, freed);
     }

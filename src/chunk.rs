@@ -3,15 +3,17 @@
 //! From a pointer to its metadata: `chunk = p & -CHUNK`, `slice = (p / SLICE) % 64`. A pointer that is a multiple of the
 //! chunk size is NULL or a huge block.
 //!
-//! The header has two parts that share no cache line: the owner words, read by every thread that frees and
-//! written only when a page is made, moves or goes; and the page records, written by the pages' owners. Which slices
+//! The header has three parts that share no cache line: the owner words, read by every thread that frees and
+//! written only when a page is made, moves or goes; the page records, written by the pages' owners; and the cold
+//! records, touched when a block is freed in parts. Which slices
 //! are free, dirty and committed stands in the chunk table ([`chunk_table`](crate::chunk_table)), outside the
 //! chunk: a thread may look there for room while another gives the chunk back to the kernel.
 
 use core::ptr::NonNull;
 
 use crate::{
-    config::{CHUNK, HEAP_SIZE, RECORDS_OFFSET, SLICE, SLICES},
+    cold::Cold,
+    config::{CHUNK, COLD_OFFSET, HEAP_SIZE, RECORDS_OFFSET, SLICE, SLICES},
     page::Page,
     primitive::{AtomicUsize, Cell, Ordering},
 };
@@ -32,7 +34,11 @@ impl Owner {
     pub(crate) const RUN: usize = 1 << 2;
     /// Nobody's: free, or the allocator's own. Never 0, so that a thread without a heap matches no word.
     pub(crate) const UNOWNED: usize = 1 << 3;
+    /// Blocks of the page or run may have been given out from an address inside of them on. Stays as long as the page.
+    pub(crate) const INTERIOR: usize = 1 << 4;
     const FLAGS: usize = HEAP_SIZE - 1;
+    /// What a page keeps when it changes hands.
+    const KEPT: usize = Self::INTERIOR;
 
     /// The word of a page that the heap at `heap` owns.
     pub(crate) const fn heap(heap: usize, flags: usize) -> Self {
@@ -60,6 +66,11 @@ impl Owner {
     #[inline(always)]
     pub(crate) fn heap_address(self) -> usize {
         self.0 & !Self::FLAGS
+    }
+
+    /// The word of the same page in the hands of another owner.
+    pub(crate) fn moved_to(self, heap: usize) -> Self {
+        Self(heap | self.0 & Self::KEPT)
     }
 
     /// The word with `flags` set.
@@ -174,6 +185,23 @@ impl Chunk {
         Owner(self.owners[slice].load(Ordering::Acquire))
     }
 
+    /// Change the word of `slice`, the head of a page, as `change` says. The page's owner may do so, and any thread that holds a
+    /// block of the page, at the same time: no change is lost.
+    pub(crate) fn change_owner(&self, slice: usize, change: impl Fn(Owner) -> Owner) {
+        // Release: as in `set_owner`. Relaxed for the load: the word decides about itself only.
+        let _ = self.owners[slice].fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            Some(change(Owner(word)).0)
+        });
+    }
+
+    /// Hand the `slices` slices of a page, of which `first` is the head, to the heap at `heap`.
+    pub(crate) fn move_owners(&self, first: usize, slices: usize, heap: usize) {
+        for slice in first + 1..first + slices {
+            self.set_owner(slice, Owner(heap | Owner::NOT_HEAD));
+        }
+        self.change_owner(first, |owner| owner.moved_to(heap));
+    }
+
     /// Give `slices` slices from `first` on to a page or run of which `first` is the head.
     pub(crate) fn set_owners(&self, first: usize, slices: usize, owner: Owner) {
         for slice in first + 1..first + slices {
@@ -215,6 +243,17 @@ impl Chunk {
         let record = base + RECORDS_OFFSET + (slice % SLICES) * size_of::<Page>();
         let record: *const Page = core::ptr::with_exposed_provenance(record);
         // SAFETY: the header has a record for every slice; zero is a valid value of every field.
+        unsafe { &*record }
+    }
+
+    /// The cold record of the page or run that begins at `slice`.
+    ///
+    /// Pre: `slice < SLICES`.
+    pub(crate) fn cold(&self, slice: usize) -> &Cold {
+        let base = core::ptr::from_ref(self).expose_provenance();
+        let record = base + COLD_OFFSET + (slice % SLICES) * size_of::<Cold>();
+        let record: *const Cold = core::ptr::with_exposed_provenance(record);
+        // SAFETY: the header has a cold record for every slice; zero is a valid value of every field.
         unsafe { &*record }
     }
 

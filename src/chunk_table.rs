@@ -15,15 +15,27 @@ use crate::{
     chunk::Chunk,
     chunk_entry::{Entry, Run, mask},
     chunk_map::ChunkMap,
-    config::{CHUNK, FIRST_COMMIT_SLICES, SLICE, SLICES},
+    config::{SLICE, SLICES},
+    donated::Donated,
     primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, Tally, fence},
 };
 
 /// 64 entries and a summary of them.
-struct Segment {
-    entries: [Entry; SLICES],
+pub(crate) struct Segment {
+    pub(crate) entries: [Entry; SLICES],
     /// The entries that may have a free slice. A hint: set after a slice is freed, cleared when none is found.
     open: AtomicU64,
+    /// The entries whose chunks the program has given us: the kernel gets nothing of them.
+    pub(crate) kept: AtomicU64,
+}
+
+/// How the table gets more memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Growth {
+    /// Slices that are mapped of the first chunk to begin with.
+    pub(crate) first: usize,
+    /// Whether large pages are to back whole chunks.
+    pub(crate) large_pages: bool,
 }
 
 /// Segments that a process can have: with 4 MiB chunks they describe 1 TiB of small blocks and runs.
@@ -34,23 +46,24 @@ impl Segment {
         Self {
             entries: [const { Entry::vacant() }; SLICES],
             open: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
         }
     }
 }
 
 /// The first chunk will not be extended any more.
-const GIVEN_UP: usize = 2;
+pub(crate) const GIVEN_UP: usize = 2;
 
 /// The table, and the totals over it. What small processes use comes first, so that it is little memory.
 #[repr(C)]
 pub(crate) struct ChunkTable {
     /// Entries in use or vacant again: all below this have been used.
-    entries: AtomicUsize,
+    pub(crate) entries: AtomicUsize,
     /// Entries below `entries` that are vacant, or more: who numbers a fresh entry may come upon one that was vacated that
     /// moment, and does not count it.
     pub(crate) vacant: Tally,
     /// 1 while a thread extends the first chunk, [`GIVEN_UP`] when that has failed for good.
-    extending: AtomicUsize,
+    pub(crate) extending: AtomicUsize,
     /// Slices that are mapped.
     pub(crate) committed: Tally,
     /// Slices that are claimed, and their peak.
@@ -58,7 +71,9 @@ pub(crate) struct ChunkTable {
     peak: Tally,
     /// Slices that are free and dirty: resident, and of no use to anybody.
     pub(crate) dirty: Tally,
-    first: Segment,
+    /// Memory for tables that the program has given us.
+    pub(crate) donated: Donated,
+    pub(crate) first: Segment,
     /// Where chunks are.
     pub(crate) map: ChunkMap,
     /// Segments after the first. Published once, never changed.
@@ -78,10 +93,11 @@ impl ChunkTable {
             claimed: Tally::new(0),
             peak: Tally::new(0),
             dirty: Tally::new(0),
+            donated: Donated::new(),
         }
     }
 
-    fn segment(&self, number: usize) -> Option<&Segment> {
+    pub(crate) fn segment(&self, number: usize) -> Option<&Segment> {
         if number == 0 {
             return Some(&self.first);
         }
@@ -91,14 +107,16 @@ impl ChunkTable {
         unsafe { segment.as_ref() }
     }
 
-    fn segment_or_map(&self, number: usize, kernel: &impl Platform) -> Option<&Segment> {
+    pub(crate) fn segment_or_map(&self, number: usize, kernel: &impl Platform) -> Option<&Segment> {
         if let Some(segment) = self.segment(number) {
             return Some(segment);
         }
         let slot = self.more.get(number - 1)?;
         let os_page = kernel.page_size();
         let size = size_of::<Segment>().next_multiple_of(os_page);
-        let fresh = kernel.map(size, os_page)?.cast::<Segment>();
+        let given = self.donated.take(size);
+        let fresh = given.or_else(|| kernel.map(size, os_page))?;
+        let fresh = fresh.cast::<Segment>();
         // SAFETY: the mapping is large enough, aligned and ours.
         unsafe { fresh.write(Segment::new()) };
         // Release: pairs with the Acquire in `segment`: the entries are seen as written here.
@@ -107,10 +125,24 @@ impl ChunkTable {
             .compare_exchange(null, fresh.as_ptr(), Ordering::Release, Ordering::Relaxed)
             .is_err()
         {
-            // SAFETY: another thread was first; nobody has seen ours.
-            unsafe { kernel.unmap(fresh.cast(), size) };
+            self.unmap_table(fresh.cast(), size, kernel);
         }
         self.segment(number)
+    }
+
+    /// Give a table back that nobody uses, unless it was the program's gift.
+    pub(crate) fn unmap_table(&self, table: NonNull<u8>, size: usize, kernel: &impl Platform) {
+        if !self.donated.has(table) {
+            // SAFETY: nobody uses it.
+            unsafe { kernel.unmap(table, size) };
+        }
+    }
+
+    /// Whether the kernel gets nothing of the chunk with number `index`.
+    pub(crate) fn is_kept(&self, index: usize) -> bool {
+        self.segment(index / SLICES).is_some_and(|segment| {
+            segment.kept.load(Ordering::Relaxed) >> (index % SLICES) & 1 == 1
+        })
     }
 
     pub(crate) fn entry(&self, index: usize) -> &Entry {
@@ -171,13 +203,13 @@ impl ChunkTable {
     }
 
     /// Claim `slices` slices in one chunk, beginning at a multiple of `stride` slices; slice 0 only for pages of small
-    /// blocks. Maps more memory if there is none, with large pages or without.
+    /// blocks. Maps more memory if there is none, as `growth` says.
     pub(crate) fn claim(
         &self,
         slices: usize,
         stride: usize,
         small: bool,
-        large_pages: bool,
+        growth: Growth,
         kernel: &impl Platform,
     ) -> Option<Run> {
         let starts = starts(stride, small);
@@ -190,7 +222,7 @@ impl ChunkTable {
                     return Some(run);
                 }
             }
-            if !self.grow(large_pages, kernel) {
+            if !self.grow(growth, kernel) {
                 return None;
             }
         }
@@ -245,147 +277,6 @@ impl ChunkTable {
         self.opened(index);
     }
 
-    /// Make more slices claimable: extend a chunk that is not whole, else map one.
-    fn grow(&self, large_pages: bool, kernel: &impl Platform) -> bool {
-        self.extend_first(kernel) || self.add(large_pages, kernel)
-    }
-
-    /// Double what is mapped of the first chunk, where it stands. One thread at a time: the kernel is told the end of a
-    /// mapping, and that moves.
-    fn extend_first(&self, kernel: &impl Platform) -> bool {
-        let entry = &self.first.entries[0];
-        // Acquire: pairs with the Release in `extend_first_from`.
-        let committed = entry.committed.load(Ordering::Acquire);
-        if matches!(committed, 0 | u64::MAX) {
-            return false;
-        }
-        // Acquire: pairs with the Release below.
-        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-        match self.extending.compare_exchange(0, 1, acquire, relaxed) {
-            Ok(_) => {}
-            Err(GIVEN_UP) => return false,
-            Err(_) => {
-                // Another thread is at it, or was when the process forked: then the first chunk stays as it is.
-                kernel.yield_now();
-                return entry.committed.load(Ordering::Acquire) != committed;
-            }
-        }
-        // Relaxed: nobody else changes the word now, and the last who did released `extending`.
-        let now = entry.committed.load(Ordering::Relaxed);
-        let more = now != committed || self.extend_first_from(entry, committed, kernel);
-        // Something is in the way, and rarely goes: not tried again, each time would cost a system call.
-        let next = if more { 0 } else { GIVEN_UP };
-        // Release: pairs with the Acquire above.
-        self.extending.store(next, Ordering::Release);
-        more
-    }
-
-    /// Pre: the caller alone extends the first chunk, of which the slices in `committed` are mapped.
-    fn extend_first_from(&self, entry: &Entry, committed: u64, kernel: &impl Platform) -> bool {
-        let slices = committed.count_ones() as usize;
-        let base = entry.base.load(Ordering::Relaxed);
-        let end = core::ptr::with_exposed_provenance_mut::<u8>(base + slices * SLICE);
-        let Some(end) = NonNull::new(end) else {
-            return false;
-        };
-        if !kernel.extend(end, slices * SLICE) {
-            return false;
-        }
-        let fresh = mask(2 * slices) & !mask(slices);
-        self.committed.fetch_add(slices, Ordering::Relaxed);
-        // Release: pairs with the Acquire loads in `extend_first`.
-        entry.committed.fetch_or(fresh, Ordering::Release);
-        // Release: pairs with the Acquire in `Entry::claim`.
-        entry.free.fetch_or(fresh, Ordering::Release);
-        self.opened(0);
-        true
-    }
-
-    /// Map a chunk: the first one in part, later ones whole.
-    fn add(&self, large_pages: bool, kernel: &impl Platform) -> bool {
-        let Some(index) = self.vacant_entry(kernel) else {
-            return false;
-        };
-        let slices = if index == 0 {
-            FIRST_COMMIT_SLICES
-        } else {
-            SLICES
-        };
-        let Some(base) = kernel.map(slices * SLICE, CHUNK) else {
-            self.abandon(index);
-            return false;
-        };
-        if large_pages && slices == SLICES {
-            // SAFETY: mapped by the line above.
-            unsafe { kernel.expect_use(base, CHUNK) };
-        }
-        if !self.map.insert(base.as_ptr().addr(), kernel) {
-            // SAFETY: mapped above, known to nobody.
-            unsafe { kernel.unmap(base, slices * SLICE) };
-            self.abandon(index);
-            return false;
-        }
-        // SAFETY: the memory is fresh and ours, and a slice is larger than the header.
-        unsafe { Chunk::create(base, index) };
-        self.publish(index, base, slices);
-        true
-    }
-
-    /// Make an entry vacant again that was reserved.
-    fn abandon(&self, index: usize) {
-        // Release: pairs with the Acquire in `vacant_entry`.
-        self.entry(index).base.store(0, Ordering::Release);
-        self.vacant.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Reserve an entry that no chunk has.
-    fn vacant_entry(&self, kernel: &impl Platform) -> Option<usize> {
-        if self.vacant.load(Ordering::Relaxed) != 0 {
-            for index in 0..self.entries.load(Ordering::Acquire) {
-                // Acquire: pairs with the Release of the one who vacated the entry.
-                let base = &self.entry(index).base;
-                if base
-                    .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-                {
-                    self.vacant.fetch_sub(1, Ordering::Relaxed);
-                    return Some(index);
-                }
-            }
-        }
-        // Two threads may number the same fresh segment; `segment_or_map` lets one of them publish it.
-        let mut index = self.entries.load(Ordering::Acquire);
-        loop {
-            let segment = self.segment_or_map(index / SLICES, kernel)?;
-            let base = &segment.entries[index % SLICES].base;
-            let mine = base
-                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
-            // Release: pairs with the Acquire loads of `entries`: the segment is published.
-            self.entries.fetch_max(index + 1, Ordering::Release);
-            if mine {
-                return Some(index);
-            }
-            index += 1;
-        }
-    }
-
-    fn publish(&self, index: usize, base: NonNull<u8>, slices: usize) {
-        let entry = self.entry(index);
-        self.committed.fetch_add(slices, Ordering::Relaxed);
-        // Relaxed: nobody reads these before the entry has a free slice.
-        entry.dirty.store(0, Ordering::Relaxed);
-        entry
-            .base
-            .store(base.as_ptr().expose_provenance(), Ordering::Release);
-        // Release: pairs with the Acquire in `chunks`, for the address and the header.
-        entry.committed.store(mask(slices), Ordering::Release);
-        // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible. Added, not stored: who
-        // has seen `committed` may have extended the first chunk already, and what that brought is free.
-        entry.free.fetch_or(mask(slices), Ordering::Release);
-        self.opened(index);
-    }
-
     /// How many entries have ever been used: every chunk's number is below.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Acquire)
@@ -404,12 +295,12 @@ impl ChunkTable {
         }
         self.first.open.store(0, Ordering::Relaxed);
         self.map.dissolve(kernel);
+        self.first.kept.store(0, Ordering::Relaxed);
         let size = size_of::<Segment>().next_multiple_of(kernel.page_size());
         for segment in &self.more {
             let segment = segment.swap(core::ptr::null_mut(), Ordering::Relaxed);
             if let Some(segment) = NonNull::new(segment) {
-                // SAFETY: mapped in `segment_or_map`, used by nobody.
-                unsafe { kernel.unmap(segment.cast(), size) };
+                self.unmap_table(segment.cast(), size, kernel);
             }
         }
         for word in [&self.entries, &self.extending] {

@@ -46,13 +46,15 @@ pub(crate) const EXTENSION: usize = 4 * KIB;
 /// records are written by their owner: they share no cache line and, with 4 KiB OS pages, no OS page.
 pub(crate) const RECORDS_OFFSET: usize = 4 * KIB;
 
-/// Offset of the first block of the ordinary page in slice 0. The 4 KiB before it are kept for the cold records
-/// of partial deallocation and the hardened build; they cost addresses, not memory, until touched.
+/// Offset of the cold records in a chunk, one for each slice. They are used when blocks are freed in parts; until then
+/// they cost addresses, not memory.
+pub(crate) const COLD_OFFSET: usize = 8 * KIB;
+
+/// Offset of the first block of the ordinary page in slice 0: behind the records.
 pub(crate) const FIRST_BLOCK_OFFSET: usize = 12 * KIB;
 
-/// Slices that are mapped of the first chunk to begin with: small processes stay small, and on Redox `fork` and
-/// exit walk every reserved page. Doubled until the chunk is whole; later chunks are mapped whole.
-pub(crate) const FIRST_COMMIT_SLICES: usize = 4;
+/// Slices of the first chunk that are mapped to begin with, at least: the header's, and one more.
+pub(crate) const FIRST_SLICES_MIN: usize = 2;
 
 /// Bytes of a heap record, and its alignment: the low bits of an owner word are flags.
 #[cfg(target_pointer_width = "64")]
@@ -80,8 +82,8 @@ const _: () = {
     assert!(CHUNK.is_power_of_two() && SLICE.is_power_of_two());
     assert!(SLICES == 64, "chunk state is one u64 per bitmap");
     assert!(
-        HEADS + 3 <= ralloc_platform::THREAD_WORDS,
-        "heads, heap, state and count fit the block"
+        HEADS + 5 <= ralloc_platform::THREAD_WORDS,
+        "heads, heap, state, count and handler fit the block"
     );
     assert!(
         SLICE / GRANULE <= u16::MAX as usize,
@@ -91,6 +93,7 @@ const _: () = {
         RECORDS_OFFSET + SLICES * 64 <= 2 * RECORDS_OFFSET,
         "records fit between owners and cold records"
     );
+    assert!(COLD_OFFSET == 2 * RECORDS_OFFSET && COLD_OFFSET + SLICES * 64 <= FIRST_BLOCK_OFFSET);
     assert!(
         FIRST_BLOCK_OFFSET + MEDIUM_BLOCKS_MIN * SMALL_MAX <= SLICE
             || cfg!(target_pointer_width = "32")
@@ -104,6 +107,9 @@ const _: () = {
 /// Every constant has a default, chosen by measurement where it says so; implement the trait for a type of your
 /// own and override what should differ.
 pub trait Tuning: 'static {
+    /// Bytes that are mapped of the first chunk to begin with: small processes stay small, and on Redox `fork` and exit walk
+    /// every reserved page. Doubled until the chunk is whole (4 MiB); later chunks are mapped whole.
+    const FIRST_MAPPING: usize = 4 * SLICE;
     /// Most blocks that a refill moves to a free-list head.
     const REFILL_BLOCKS: usize = 64;
     /// Most bytes that a refill moves to a free-list head (at least one block moves).
@@ -137,6 +143,16 @@ pub trait Tuning: 'static {
     const NEWCOMER_REFILLS: u32 = 128;
     /// Bytes that a thread of a crowd gets at a time.
     const SHARED_BYTES: usize = 256;
+    /// Whether blocks may be freed in parts through [`GlobalAlloc`](core::alloc::GlobalAlloc): `Vec::from_raw_parts` on a half of a
+    /// vector. Costs two bytes for each block of a page, and a look at them when a block is freed.
+    const PARTIAL: bool = false;
+    /// Whether a block stays where it is when its user wants `size` of its `usable` bytes: if not, it moves to a smaller
+    /// one. Runs and huge blocks are not asked about: they give back what they no longer need where they stand.
+    ///
+    /// By default at most half of a block is wasted, unless it is too small to matter.
+    fn stays(usable: usize, size: usize) -> bool {
+        size >= usable / 2 || usable <= 4 * GRANULE
+    }
     /// Orphans at which a refill looks for a page of its class before it takes a fresh one.
     const ORPHANS_LOOKED_AT: usize = 32;
 }

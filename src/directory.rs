@@ -247,7 +247,8 @@ impl Directory {
     pub(crate) fn claim_for_thread(&self) -> Option<Held<'_>> {
         let adoptable = |number: usize| {
             let heap = self.heap(number)?;
-            (number != COMMONS && heap.frozen.get() == 0).then_some(())?;
+            let is_free = number != COMMONS && heap.for_counts.get() == 0;
+            (is_free && heap.frozen.get() == 0).then_some(())?;
             self.claim(number, heap.address())
         };
         adoptable(self.recent.load(Ordering::Relaxed))

@@ -9,6 +9,12 @@ pub(crate) const INTERIOR_POINTER: &str = "ralloc: interior pointer: ";
 /// A pointer was freed, or asked about, that lies in no memory of the allocator.
 pub(crate) const FOREIGN_POINTER: &str = "ralloc: foreign pointer: ";
 
+/// More bytes of a block were freed than it has: parts overlap, or one was freed twice.
+pub(crate) const PARTS_OVERLAP: &str = "ralloc: parts overlap: ";
+
+/// A request that promises an answer could not be served; followed by its size in bytes.
+pub(crate) const OUT_OF_MEMORY: &str = "ralloc: out of memory: ";
+
 /// Write `line` and the address to standard error, and abort.
 #[cold]
 pub(crate) fn fatal(kernel: &impl Platform, line: &str, address: usize) -> ! {

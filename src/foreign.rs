@@ -10,6 +10,7 @@ use crate::{
     chunk::{Chunk, Owner},
     config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE},
     fatal::{FOREIGN_POINTER, INTERIOR_POINTER, INVALID_FREE, fatal},
+    large::{free_odd_huge, odd_huge_size},
     process::Instance,
 };
 
@@ -30,15 +31,27 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
         return NonZeroUsize::new(I::process().memory.huge.usable(block)?);
     }
     if !is_ours::<I>(block) {
-        return None;
+        return NonZeroUsize::new(odd_huge_size::<I>(block)?);
     }
     // SAFETY: the chunk is ours. It stays as long as the block is live; if that is not so, the program has freed the block while
     // another of its threads used it.
     let chunk = unsafe { Chunk::of(block) };
     let slice = Chunk::slice_of(block);
     let owner = chunk.owner(slice);
-    if !owner.has(Owner::RUN | Owner::UNOWNED) {
-        let page = chunk.page(chunk.head_of(slice, owner));
+    if owner.has(Owner::UNOWNED) {
+        refuse::<I>(block);
+    }
+    let head = chunk.head_of(slice, owner);
+    let page = chunk.page(head);
+    if chunk.owner(head).has(Owner::INTERIOR) {
+        let (start, size) = if owner.has(Owner::RUN) {
+            (page.start(), page.slices() * SLICE)
+        } else {
+            (page.block_start(block), page.block_size.get() as usize)
+        };
+        return NonZeroUsize::new(size - (block.as_ptr().addr() - start.as_ptr().addr()));
+    }
+    if !owner.has(Owner::RUN) {
         if page.begins_block(block) {
             return NonZeroUsize::new(page.block_size.get() as usize);
         }
@@ -51,7 +64,9 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
 /// Give back a block that is not ours.
 #[cold]
 pub(crate) fn free<I: Instance>(block: NonNull<u8>) {
-    if !(is_elsewhere::<I>(block) && I::free_elsewhere(block)) {
+    let is_freed =
+        free_odd_huge::<I>(block) || (is_elsewhere::<I>(block) && I::free_elsewhere(block));
+    if !is_freed {
         refuse::<I>(block);
     }
 }
@@ -74,7 +89,7 @@ pub(crate) fn reallocate<I: Instance>(block: NonNull<u8>, size: usize) -> *mut u
 fn is_elsewhere<I: Instance>(block: NonNull<u8>) -> bool {
     let address = block.as_ptr().addr();
     let memory = &I::process().memory;
-    !memory.chunks.map.contains(address) && !memory.huge.covers(address)
+    !memory.chunks.map.contains(address) && memory.huge.containing(block).is_none()
 }
 
 /// Say what is wrong with a pointer that leads to no block, and end the process.
@@ -82,7 +97,7 @@ fn is_elsewhere<I: Instance>(block: NonNull<u8>) -> bool {
 pub(crate) fn refuse<I: Instance>(block: NonNull<u8>) -> ! {
     let memory = &I::process().memory;
     let address = block.as_ptr().addr();
-    let line = if memory.huge.covers(address) {
+    let line = if memory.huge.containing(block).is_some() {
         INTERIOR_POINTER
     } else if address.is_multiple_of(CHUNK) {
         // Most likely a huge block that was freed before; its memory may have gone.

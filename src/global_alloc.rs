@@ -1,4 +1,4 @@
-//! ralloc as the allocator of a Rust program.
+//! ralloc behind the traits of Rust.
 
 use core::{
     alloc::{GlobalAlloc, Layout},
@@ -6,16 +6,17 @@ use core::{
     ptr::NonNull,
 };
 
-use ralloc_platform::{StaticBlock, System, on_load};
-
 use crate::{
     alloc,
-    config::Defaults,
-    process::{Instance, Process},
-    thread,
+    config::{GRANULE, SMALL_MAX},
+    global_instance::Global,
+    native,
+    oom::insist,
+    partial,
+    process::Instance,
 };
 
-/// The allocator of the process, for `#[global_allocator]`.
+/// The allocator of an instance, for `#[global_allocator]` and for collections with an allocator of their own.
 ///
 /// ```
 /// #[global_allocator]
@@ -24,6 +25,13 @@ use crate::{
 /// let numbers: Vec<u64> = (0..1000).collect();
 /// assert_eq!(numbers.iter().sum::<u64>(), 499_500);
 /// ```
+///
+/// `alloc` with a layout that the compiler knows is five instructions on x86-64 (six without the feature `local-exec`), unless the
+/// thread has no block of that size at hand. When there is no memory the handler is asked, see
+/// [`oom`](crate::oom); if there is none, or it gives up, the answer is null.
+///
+/// What can be seen to be wrong (a block that is not of this allocator, or has fewer bytes than the layout says) ends
+/// the process in debug builds, and is not looked for in release builds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ralloc<I = Global>(PhantomData<fn() -> I>);
 
@@ -34,57 +42,88 @@ impl<I> Ralloc<I> {
     }
 }
 
-/// The instance behind [`Ralloc`]: the system's kernel, the default policy.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Global;
-
-static PROCESS: Process<Global> = Process::new(System);
-
-// SAFETY: the state is one static.
-unsafe impl Instance for Global {
-    type Platform = System;
-    type Thread = StaticBlock;
-    type Tuning = Defaults;
-
-    #[inline(always)]
-    fn process() -> &'static Process<Self> {
-        &PROCESS
-    }
-}
-
-on_load!(thread::install::<Global>);
-
 // SAFETY: blocks are at least as large and as aligned as asked for, belong to one user until freed, and no method unwinds.
 unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= alloc::MIN_ALIGN {
-            alloc::allocate::<I>(layout.size())
-        } else {
-            alloc::allocate_aligned::<I>(layout.size(), layout.align())
+        if layout.size() <= SMALL_MAX
+            && layout.align() <= alloc::MIN_ALIGN
+            && !partial::is_on::<I>()
+            && let Some(block) = alloc::take_head::<I>(layout.size().div_ceil(GRANULE))
+        {
+            return block.start().as_ptr();
         }
+        allocate::<I>(layout.size(), layout.align())
     }
 
-    #[inline]
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+    #[inline(always)]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise.
-        unsafe { alloc::free::<I>(block) };
+        unsafe { free::<I>(block, layout.size()) };
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= alloc::MIN_ALIGN {
-            alloc::allocate_zeroed::<I>(layout.size())
-        } else {
-            alloc::allocate_aligned_zeroed::<I>(layout.size(), layout.align())
-        }
+        let (size, align) = (layout.size(), layout.align());
+        insist::<I>(size, align, || {
+            if partial::is_on::<I>() {
+                partial::allocate::<I>(size, align, true)
+            } else {
+                alloc::allocate_aligned_zeroed::<I>(size, align)
+            }
+        })
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: a live block is not null.
         let block = unsafe { NonNull::new_unchecked(block) };
-        // SAFETY: the caller's promise.
-        unsafe { alloc::reallocate_aligned::<I>(block, new_size, layout.align()) }
+        if cfg!(debug_assertions) {
+            check::<I>(block, layout.size());
+        }
+        insist::<I>(new_size, layout.align(), || {
+            if partial::is_on::<I>() {
+                // SAFETY: the caller's promise; a request that fails leaves the block as it was.
+                unsafe { partial::reallocate::<I>(block, layout.size(), new_size, layout.align()) }
+            } else {
+                // SAFETY: as above.
+                unsafe { alloc::reallocate_aligned::<I>(block, new_size, layout.align()) }
+            }
+        })
     }
+}
+
+/// What [`GlobalAlloc::alloc`] does when there is no block at hand.
+#[inline(never)]
+fn allocate<I: Instance>(size: usize, align: usize) -> *mut u8 {
+    insist::<I>(size, align, || {
+        if partial::is_on::<I>() {
+            partial::allocate::<I>(size, align, false)
+        } else {
+            alloc::allocate_aligned::<I>(size, align)
+        }
+    })
+}
+
+/// # Safety
+///
+/// As for [`GlobalAlloc::dealloc`].
+#[inline(always)]
+unsafe fn free<I: Instance>(block: *mut u8, size: usize) {
+    if cfg!(debug_assertions) {
+        // SAFETY: a live block is not null.
+        check::<I>(unsafe { NonNull::new_unchecked(block) }, size);
+    }
+    if partial::is_on::<I>() {
+        // SAFETY: the caller's promise.
+        unsafe { partial::free::<I>(block, size) };
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { alloc::free::<I>(block) };
+    }
+}
+
+/// As [`native::check`], but a panic ends the process here: an allocator does not unwind.
+extern "C" fn check<I: Instance>(block: NonNull<u8>, size: usize) {
+    native::check::<I>(block, size);
 }

@@ -33,6 +33,8 @@ pub(crate) struct Heap {
     pub(crate) frozen: Cell<u32>,
     /// Refills until the next housekeeping is due.
     ticks: Cell<u32>,
+    /// Whether the heap serves the counts of pages and nothing else (1), see [`Process::allocate_counts`](crate::Process).
+    pub(crate) for_counts: Cell<u32>,
     /// The number of the orphan that was looked at last.
     pub(crate) cursor: Cell<u32>,
     /// Refills that were counted while the heap was a newcomer.
@@ -164,10 +166,10 @@ impl Heap {
     }
 
     /// Change the owner word of a page's first slice.
-    fn mark(page: &Page, change: impl FnOnce(Owner) -> Owner) {
+    fn mark(page: &Page, change: impl Fn(Owner) -> Owner) {
         // SAFETY: the page is in use, so its chunk is mapped.
         let chunk = unsafe { Chunk::of(page.chunk()) };
-        chunk.set_owner(page.slice(), change(chunk.owner(page.slice())));
+        chunk.change_owner(page.slice(), change);
     }
 
     /// Make a fresh page of `class` the current one.
@@ -244,8 +246,23 @@ impl Heap {
         // SAFETY: the page is in use, so its chunk is mapped.
         let chunk = unsafe { Chunk::of(page.chunk()) };
         let (first, slices, touched) = (page.slice(), page.slices(), page.touched_slices());
+        let counts = chunk.cold(first).take_counts();
         chunk.disown(first, slices);
         memory.release(&memory.chunks.held(page.chunk(), first, slices), touched);
+        if let Some(counts) = counts {
+            // As a remote free, even to ourselves: we are in the middle of something.
+            // SAFETY: the counts of a page are a block of this instance, and nobody uses those of a page without blocks.
+            Self::deliver(Batch::single(unsafe { Block::from_ptr(counts) }));
+        }
+    }
+
+    /// Put a batch into the inbox of the heap that its page belongs to. Returns that heap.
+    pub(crate) fn deliver<'a>(batch: Batch) -> &'a Self {
+        let (_, owner) = page_of(batch.first.start());
+        // SAFETY: a block of a page is in the batch.
+        let heap = unsafe { Self::of(owner) };
+        heap.inbox.push(batch);
+        heap
     }
 
     /// Take everything home that has arrived. Batches for pages that have moved are handed to `forward`.
@@ -376,7 +393,7 @@ impl Heap {
         }
         // SAFETY: the page is in use, so its chunk is mapped.
         let chunk = unsafe { Chunk::of(page.chunk()) };
-        chunk.set_owners(page.slice(), page.slices(), Owner::heap(to.address(), 0));
+        chunk.move_owners(page.slice(), page.slices(), to.address());
         to.queue(class).push_last(page);
         if page.used.get() == 0 {
             to.idle.set(to.idle.get() | class.bit());
@@ -395,7 +412,8 @@ impl Heap {
         if let Some(page) = queue.first() {
             page.check_near();
             assert!(page.class() == class);
-            assert!(page_of(page.start()).1.word() == self.address());
+            let (_, owner) = page_of(page.start());
+            assert!(owner.without(Owner::INTERIOR).word() == self.address());
         }
     }
 
@@ -414,7 +432,7 @@ impl Heap {
                 );
                 let (_, owner) = page_of(page.start());
                 assert!(
-                    owner.word() == self.address(),
+                    owner.without(Owner::INTERIOR).word() == self.address(),
                     "a queued page is ours and not full"
                 );
                 pages += 1;

@@ -13,6 +13,7 @@ use core::ptr::NonNull;
 use ralloc_platform::Platform;
 
 use crate::{
+    chunk_table::ChunkTable,
     config::{CHUNK, EXTENSION},
     huge_cache::{Cache, Span},
     primitive::{AtomicPtr, AtomicUsize, Ordering, Tally},
@@ -30,11 +31,13 @@ const SPILLED: usize = 16;
 const RESERVED: usize = 1;
 
 /// One huge block.
-struct Entry {
+pub(crate) struct Entry {
     /// Its address; 0 while the entry is free.
     base: AtomicUsize,
     /// Its bytes, a multiple of the chunk size, and in the low bits how many [`EXTENSION`]s of them were not asked for.
     extent: AtomicUsize,
+    /// How many bytes of it are yet to be freed, see [`cold`](crate::cold).
+    pub(crate) count: AtomicUsize,
 }
 
 const _: () = assert!(
@@ -47,6 +50,7 @@ impl Entry {
         Self {
             base: AtomicUsize::new(0),
             extent: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
         }
     }
 
@@ -84,7 +88,7 @@ impl Entry {
         assert!(self.size() != 0 && self.usable() <= self.size());
     }
 
-    fn usable(&self) -> usize {
+    pub(crate) fn usable(&self) -> usize {
         self.size() - (self.extent.load(Ordering::Relaxed) % CHUNK) * EXTENSION
     }
 }
@@ -117,14 +121,22 @@ impl Huge {
 
     /// Make a block of a span, of which `asked` bytes were asked for. False if the kernel has no memory for the table;
     /// then the span is still the caller's.
-    pub(crate) fn insert(&self, span: &Span, asked: usize, kernel: &impl Platform) -> bool {
+    pub(crate) fn insert(
+        &self,
+        span: &Span,
+        asked: usize,
+        tables: &ChunkTable,
+        kernel: &impl Platform,
+    ) -> bool {
         for number in 0..SEGMENTS {
-            let Some(segment) = self.segment_or_map(number, kernel) else {
+            let Some(segment) = self.segment_or_map(number, tables, kernel) else {
                 return false;
             };
             let mut window = Self::window(segment, span.base).iter();
             if let Some(entry) = window.find(|entry| entry.reserve(span.start())) {
                 entry.set_extent(span.size, asked);
+                // Relaxed: as the extent.
+                entry.count.store(0, Ordering::Relaxed);
                 if cfg!(debug_assertions) {
                     entry.check();
                 }
@@ -133,6 +145,21 @@ impl Huge {
             }
         }
         false
+    }
+
+    /// The block that `address` lies in, and where it begins.
+    pub(crate) fn containing(&self, address: NonNull<u8>) -> Option<(NonNull<u8>, &Entry)> {
+        let mut base = address.as_ptr().map_addr(|address| address & !(CHUNK - 1));
+        // No block is larger than all of them.
+        for _ in 0..=self.live.load(Ordering::Relaxed) / CHUNK {
+            let start = NonNull::new(base)?;
+            if let Some(entry) = self.entry_of(start) {
+                let offset = address.as_ptr().addr() - base.addr();
+                return (offset < entry.size()).then_some((start, entry));
+            }
+            base = base.wrapping_sub(CHUNK);
+        }
+        None
     }
 
     /// The bytes of the block at `base` that may be used, if there is such a block.
@@ -147,17 +174,6 @@ impl Huge {
         let in_use = entries.filter(|entry| entry.base.load(Ordering::Relaxed) > RESERVED);
         in_use.fold((0, 0), |(count, bytes), entry| {
             (count + 1, bytes + entry.usable())
-        })
-    }
-
-    /// Whether `address` lies in a block. Looks at every entry.
-    pub(crate) fn covers(&self, address: usize) -> bool {
-        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
-        let mut entries = segments.flatten().chain(&self.spill);
-        entries.any(|entry| {
-            // Relaxed: whoever asks holds no block there, or it is there while he does.
-            let base = entry.base.load(Ordering::Relaxed);
-            base > RESERVED && (base..base + entry.size()).contains(&address)
         })
     }
 
@@ -206,6 +222,7 @@ impl Huge {
         &self,
         base: NonNull<u8>,
         asked: usize,
+        tables: &ChunkTable,
         kernel: &impl Platform,
     ) -> Option<NonNull<u8>> {
         let size = span_size(asked)?;
@@ -224,11 +241,13 @@ impl Huge {
         self.live.fetch_sub(old, Ordering::Relaxed);
         entry.set_free();
         let span = Span { base: moved, size };
-        if self.insert(&span, asked, kernel) {
+        if self.insert(&span, asked, tables, kernel) {
             spill.set_free();
         } else {
             self.count_live(size);
             spill.set_extent(size, asked);
+            // Relaxed: as the extent.
+            spill.count.store(0, Ordering::Relaxed);
             // Relaxed: only the holder of the block looks for it.
             spill.base.store(span.start(), Ordering::Relaxed);
         }
@@ -243,13 +262,19 @@ impl Huge {
         Some(unsafe { segment.as_ref() })
     }
 
-    fn segment_or_map(&self, number: usize, kernel: &impl Platform) -> Option<&[Entry]> {
+    fn segment_or_map(
+        &self,
+        number: usize,
+        tables: &ChunkTable,
+        kernel: &impl Platform,
+    ) -> Option<&[Entry]> {
         if let Some(segment) = self.segment(number) {
             return Some(segment);
         }
         let size = segment_size(number, kernel);
-        // Fresh memory reads zero, which is an empty segment.
-        let fresh = kernel.map(size, kernel.page_size())?;
+        // It reads zero, which is an empty segment.
+        let given = tables.donated.take(size);
+        let fresh = given.or_else(|| kernel.map(size, kernel.page_size()))?;
         // Release: pairs with the Acquire in `segment`.
         let published = self.segments[number].compare_exchange(
             core::ptr::null_mut(),
@@ -258,8 +283,7 @@ impl Huge {
             Ordering::Relaxed,
         );
         if published.is_err() {
-            // SAFETY: another thread was first; nobody has seen ours.
-            unsafe { kernel.unmap(fresh, size) };
+            tables.unmap_table(fresh, size, kernel);
         }
         self.segment(number)
     }
@@ -338,7 +362,7 @@ impl Huge {
     /// Give everything back: blocks, cache and table.
     ///
     /// Pre: nobody uses a block any more, and no other thread is about.
-    pub(crate) fn dissolve(&self, kernel: &impl Platform) {
+    pub(crate) fn dissolve(&self, tables: &ChunkTable, kernel: &impl Platform) {
         while let Some(span) = self.cache.take_oldest() {
             discard(&span, kernel);
         }
@@ -358,8 +382,7 @@ impl Huge {
         for (number, segment) in self.segments.iter().enumerate() {
             let segment = segment.swap(core::ptr::null_mut(), Ordering::Relaxed);
             if let Some(segment) = NonNull::new(segment) {
-                // SAFETY: mapped in `segment_or_map`, used by nobody.
-                unsafe { kernel.unmap(segment.cast(), segment_size(number, kernel)) };
+                tables.unmap_table(segment.cast(), segment_size(number, kernel), kernel);
             }
         }
         self.live.store(0, Ordering::Relaxed);

@@ -6,9 +6,13 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE},
+    huge::Entry,
     process::Instance,
     thread,
 };
+
+/// Bytes of an owner word.
+const WORD: usize = size_of::<usize>();
 
 /// The largest request: more could not be indexed by `isize`.
 pub(crate) const SIZE_MAX: usize = isize::MAX as usize;
@@ -91,7 +95,9 @@ pub(crate) fn allocate_huge<I: Instance>(
 pub(crate) fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let memory = &I::process().memory;
     let size = (size <= SIZE_MAX).then_some(size)?;
-    memory.huge.relocate(block, size, &memory.kernel)
+    memory
+        .huge
+        .relocate(block, size, &memory.chunks, &memory.kernel)
 }
 
 /// Make a run `slices` slices long: give the tail back, or claim what lies behind.
@@ -130,11 +136,14 @@ pub(crate) fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool
 
 /// Give back the run at `block`, whose slice has the owner word `owner`. False if no run begins there.
 pub(crate) fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, owner: Owner) -> bool {
-    if owner.word() != Owner::RUN || !block.as_ptr().addr().is_multiple_of(SLICE) {
+    let slice = if owner.has(Owner::RUN) && owner.has(Owner::INTERIOR) {
+        chunk.head_of(Chunk::slice_of(block), owner)
+    } else if owner.word() == Owner::RUN && block.as_ptr().addr().is_multiple_of(SLICE) {
+        Chunk::slice_of(block)
+    } else {
         return false;
-    }
+    };
     let memory = &I::process().memory;
-    let slice = Chunk::slice_of(block);
     let page = chunk.page(slice);
     let slices = page.slices();
     chunk.disown(slice, slices);
@@ -146,4 +155,70 @@ pub(crate) fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, owner: Ow
 pub(crate) fn good_size(size: usize) -> usize {
     let unit = if size <= LARGE_MAX { SLICE } else { EXTENSION };
     size.checked_next_multiple_of(unit).unwrap_or(size)
+}
+
+/// A block of odd alignment in a run of slices.
+///
+/// Pre: `room` bytes hold a block wherever they begin.
+pub(crate) fn allocate_odd_run<I: Instance>(room: usize, align: usize) -> Option<NonNull<u8>> {
+    let (run, _) = allocate_run::<I>(room, GRANULE)?;
+    // SAFETY: the run is ours, so its chunk is mapped.
+    let chunk = unsafe { Chunk::of(run) };
+    let first = Chunk::slice_of(run);
+    let slices = chunk.page(first).slices();
+    chunk.set_owners(first, slices, Owner::nobody(Owner::RUN | Owner::INTERIOR));
+    // SAFETY: there is room for that.
+    Some(unsafe { run.add(up_to(run.as_ptr().addr(), align)) })
+}
+
+/// A block of odd alignment in a mapping of its own. The window in which it begins looks like a chunk to a free: in front of
+/// the block is the owner word of the slice in which it begins.
+pub(crate) fn allocate_odd_huge<I: Instance>(size: usize, align: usize) -> Option<NonNull<u8>> {
+    // A window begins with the word for slice 0, so a block in that slice must not begin before its end. With an alignment
+    // close to a multiple of the chunk it takes some steps to get there.
+    let steps = if align < CHUNK / 2 { 2 } else { WORD + 2 };
+    let room = align
+        .checked_mul(steps)
+        .and_then(|extra| size.checked_add(extra))?;
+    let (base, _) = allocate_huge::<I>(room, CHUNK)?;
+    let mut offset = up_to(base.as_ptr().addr(), align);
+    while offset != 0 && (base.as_ptr().addr() + offset) % CHUNK < WORD {
+        offset += align;
+    }
+    // SAFETY: there is room for that.
+    let block = unsafe { base.add(offset) };
+    if offset != 0 {
+        // SAFETY: the word is in the mapping, which is ours, and in front of the block.
+        let window = unsafe { Chunk::of(block) };
+        let mark = Owner::nobody(Owner::UNOWNED | Owner::INTERIOR);
+        window.set_owner(Chunk::slice_of(block), mark);
+    }
+    Some(block)
+}
+
+/// The huge block in which a block of odd alignment begins at `block`, which is in no chunk.
+fn odd_huge<'a, I: Instance>(block: NonNull<u8>) -> Option<(NonNull<u8>, &'a Entry)> {
+    let found = I::process().memory.huge.containing(block)?;
+    // SAFETY: a huge block consists of whole windows, so that in which the address lies is mapped.
+    let owner = unsafe { Chunk::of(block) }.owner(Chunk::slice_of(block));
+    (owner.has(Owner::UNOWNED) && owner.has(Owner::INTERIOR)).then_some(found)
+}
+
+/// The usable bytes of a block of odd alignment at `block`, which is in no chunk.
+pub(crate) fn odd_huge_size<I: Instance>(block: NonNull<u8>) -> Option<usize> {
+    let (base, entry) = odd_huge::<I>(block)?;
+    Some(entry.usable() - (block.as_ptr().addr() - base.as_ptr().addr()))
+}
+
+/// Give the huge block back in which a block of odd alignment begins at `block`, which is in no chunk. False if none does.
+pub(crate) fn free_odd_huge<I: Instance>(block: NonNull<u8>) -> bool {
+    odd_huge::<I>(block).is_some_and(|(base, _)| I::process().memory.release_huge(base))
+}
+
+/// Bytes from `address` up to the next multiple of `align`.
+pub(crate) fn up_to(address: usize, align: usize) -> usize {
+    match address % align {
+        0 => 0,
+        beyond => align - beyond,
+    }
 }

@@ -11,7 +11,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
-//! | shapes | `block` `free_list` `page` `queue` `chunk` `chunk_entry` `chunk_map` `chunk_table` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | shapes | `block` `free_list` `page` `queue` `cold` `chunk` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
 //! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] [`info`] `global_alloc` | the verbs, as the outside knows them |
 //!
@@ -56,6 +56,7 @@
 //!
 //! The next 63 requests of 17 to 32 bytes are eleven instructions each: the head is there, its link becomes the head.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 // Numbers.
 mod primitive;
@@ -67,10 +68,13 @@ mod block;
 mod free_list;
 mod page;
 mod queue;
+mod cold;
 mod chunk;
 mod chunk_entry;
 mod chunk_map;
+mod donated;
 mod chunk_table;
+mod growth;
 mod purge;
 mod huge_cache;
 mod huge;
@@ -78,6 +82,7 @@ mod remote;
 
 // Owners.
 mod memory;
+mod slot;
 mod heap;
 mod directory;
 mod process;
@@ -88,16 +93,50 @@ mod fatal;
 mod large;
 mod foreign;
 pub mod alloc;
+mod odd;
+mod partial;
+pub mod oom;
+#[cfg(feature = "thread_oom")]
+mod thread_oom;
+pub mod native;
 pub mod sbrk;
 pub mod stats;
 pub mod info;
 mod verify;
 pub mod c_abi;
+mod instance;
+#[cfg(feature = "global")]
+mod global_instance;
 #[cfg(feature = "global")]
 mod global_alloc;
+#[cfg(any(feature = "allocator-api2", feature = "nightly"))]
+mod collection;
+#[cfg(feature = "allocator-api2")]
+mod allocator_api2;
+#[cfg(feature = "nightly")]
+mod allocator;
+#[cfg(feature = "global")]
+mod global;
+#[cfg(feature = "global")]
+mod owned;
+#[cfg(feature = "partial")]
+mod partial_instance;
 
 pub use config::{Defaults, Purge, Tuning};
 #[cfg(feature = "global")]
-pub use global_alloc::{Global, Ralloc};
+pub use global::*;
+#[cfg(feature = "global")]
+pub use global_alloc::Ralloc;
+#[cfg(feature = "global")]
+pub use global_instance::Global;
+pub use oom::{OomHandler, OutOfMemory, Recovery};
+#[cfg(feature = "global")]
+pub use owned::Block;
+#[cfg(feature = "partial")]
+pub use partial_instance::{InParts, Partial};
 pub use process::{Failure, Instance, Process};
+#[doc(hidden)]
+pub use ralloc_platform as platform;
 pub use thread::install;
+#[cfg(feature = "thread_oom")]
+pub use thread_oom::set_thread_oom_handler;

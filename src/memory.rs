@@ -7,8 +7,8 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
-    chunk_table::ChunkTable,
-    config::{KIB, LARGE_PAGE, Purge, SLICE, Tuning},
+    chunk_table::{ChunkTable, Growth},
+    config::{CHUNK, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, SLICE, SLICES, Tuning},
     huge::{Huge, discard, span_size},
     huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
@@ -79,10 +79,16 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Claim a run of slices, as [`ChunkTable::claim`].
     pub(crate) fn claim(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
-        let large = self.live() > T::LARGE_PAGES_ABOVE;
+        let growth = Growth {
+            // A power of two, so that doubling it ends at a whole chunk.
+            first: (T::FIRST_MAPPING / SLICE)
+                .clamp(FIRST_SLICES_MIN, SLICES)
+                .next_power_of_two(),
+            large_pages: self.live() > T::LARGE_PAGES_ABOVE,
+        };
         let run = self
             .chunks
-            .claim(slices, stride, small, large, &self.kernel)?;
+            .claim(slices, stride, small, growth, &self.kernel)?;
         self.churn_up(slices * SLICE);
         if cfg!(debug_assertions) {
             self.check_held(&run);
@@ -138,7 +144,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             Some(span) => (self.cut(span, size), false),
             None => (self.map_huge(size, align, asked)?, true),
         };
-        if !self.huge.insert(&span, asked, &self.kernel) {
+        if !self.huge.insert(&span, asked, &self.chunks, &self.kernel) {
             discard(&span, &self.kernel);
             return None;
         }
@@ -246,6 +252,49 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         while let Some(span) = self.huge.cache.take_oldest() {
             discard(&span, &self.kernel);
         }
+    }
+
+    /// Take in memory that was not ours: whole slices behind a multiple of the chunk size become chunks, the rest serves for tables.
+    /// Returns how many bytes can be used.
+    ///
+    /// # Safety
+    ///
+    /// The memory may be used for the rest of the process, and by nobody else; the first chunk has been mapped.
+    pub(crate) unsafe fn donate(&self, start: NonNull<u8>, size: usize) -> usize {
+        let mut used = 0;
+        let mut at = start;
+        let mut left = size;
+        while left != 0 {
+            let address = at.as_ptr().addr();
+            let before = (address.next_multiple_of(CHUNK) - address).min(left);
+            let slices = ((left - before) / SLICE).min(SLICES);
+            let in_chunk = if slices >= FIRST_SLICES_MIN {
+                slices * SLICE
+            } else {
+                0
+            };
+            let before = if in_chunk == 0 { left } else { before };
+            // SAFETY: the caller's promise.
+            used += unsafe { self.chunks.donated.add(at, before) };
+            // SAFETY: the window begins within the memory, or at its end.
+            let base = unsafe { at.add(before) };
+            // SAFETY: the caller's promise.
+            if in_chunk != 0 && unsafe { self.chunks.adopt(base, slices, &self.kernel) } {
+                used += in_chunk;
+            }
+            // SAFETY: so much is left.
+            at = unsafe { base.add(in_chunk) };
+            left -= before + in_chunk;
+        }
+        used
+    }
+
+    /// Whether `address` lies in memory of ours. Slow.
+    pub(crate) fn has(&self, address: NonNull<u8>) -> bool {
+        let base = address.as_ptr().addr() & !(CHUNK - 1);
+        let mut chunks = (0..self.chunks.entries()).map(|index| self.chunks.entry(index));
+        chunks.any(|entry| entry.base.load(Ordering::Relaxed) == base)
+            || self.huge.containing(address).is_some()
     }
 
     /// The program wants memory.

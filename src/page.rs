@@ -85,6 +85,11 @@ impl Page {
         self.head_distance.set(0);
     }
 
+    /// Blocks that the page was made for, whatever has become of it in a fork.
+    pub(crate) fn whole_capacity(&self) -> usize {
+        (self.slices() * SLICE - self.offset_in_first_slice()) / self.block_size.get() as usize
+    }
+
     /// The position of the first slice in its chunk.
     #[inline]
     pub(crate) fn slice(&self) -> usize {
@@ -136,7 +141,7 @@ impl Page {
     }
 
     /// The start of block `index`, which is below the capacity.
-    fn block(&self, index: usize) -> NonNull<u8> {
+    pub(crate) fn block(&self, index: usize) -> NonNull<u8> {
         // SAFETY: block `index` of the page lies within the chunk.
         unsafe { self.start().add(index * self.block_size.get() as usize) }
     }
@@ -259,13 +264,19 @@ impl Page {
         self.starts.get().has(address.as_ptr().addr() % CHUNK)
     }
 
-    /// The start of the block that `address` lies in.
+    /// The number of the block that `address` lies in.
     ///
     /// Pre: `address` lies in a block of this page.
+    pub(crate) fn index_of(&self, address: NonNull<u8>) -> usize {
+        let offset = address.as_ptr().addr() - self.start().as_ptr().addr();
+        offset / self.block_size.get() as usize
+    }
+
+    /// The start of the block that `address` lies in.
+    ///
+    /// Pre: as for [`index_of`](Self::index_of).
     pub(crate) fn block_start(&self, address: NonNull<u8>) -> NonNull<u8> {
-        let first = self.block(0);
-        let offset = address.as_ptr().addr() - first.as_ptr().addr();
-        self.block(offset / self.block_size.get() as usize)
+        self.block(self.index_of(address))
     }
 
     /// Whether a block of this page that has been initialised begins at `block`. For the owner.

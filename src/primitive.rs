@@ -8,7 +8,7 @@
 #[cfg(not(loom))]
 pub(crate) use core::{
     cell::Cell,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::atomic::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 
 /// A number that nothing but policy and statistics rest on. A model checker does not try every value that it might have:
@@ -48,7 +48,8 @@ pub(crate) unsafe fn write(word: *mut usize, value: usize) {
 pub(crate) mod shadow;
 #[cfg(loom)]
 pub(crate) use shadow::{
-    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Cell, Ordering, Tally, fence, read, write,
+    AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Cell, Ordering, Tally, fence, read,
+    write,
 };
 
 #[cfg(all(test, loom))]

@@ -7,7 +7,7 @@ use ralloc_platform::{Platform, ThreadBlock};
 use crate::{
     config::{HEADS, Purge, Tuning},
     directory::{COMMONS, Directory, Held},
-    heap::{Heap, Refill, page_of},
+    heap::{Heap, Refill},
     memory::Memory,
     primitive::{AtomicUsize, Ordering, Tally, fence},
     remote::Batch,
@@ -72,6 +72,10 @@ pub struct Process<I: Instance> {
     pub(crate) hooks_installed: AtomicUsize,
     /// Held (not 0) while the program break is being moved.
     pub(crate) break_lock: AtomicUsize,
+    /// The number of the heap that serves the counts of pages, 0 while there is none.
+    pub(crate) counts_heap: AtomicUsize,
+    /// Who is asked when there is no memory, see [`oom`](crate::oom).
+    pub(crate) oom_handler: AtomicUsize,
     pub(crate) memory: Memory<I::Platform, I::Tuning>,
     pub(crate) heaps: Directory,
 }
@@ -113,6 +117,8 @@ impl<I: Instance> Process<I> {
             threads: Tally::new(0),
             hooks_installed: AtomicUsize::new(0),
             break_lock: AtomicUsize::new(0),
+            counts_heap: AtomicUsize::new(0),
+            oom_handler: AtomicUsize::new(0),
         }
     }
 
@@ -153,8 +159,64 @@ impl<I: Instance> Process<I> {
         refill
     }
 
+    /// `bytes` bytes for the counts of a page, all zero. They come from a heap that serves nothing else: among blocks that may be freed
+    /// in parts, the counts of two pages could lie in one another, and neither page would ever be empty.
+    ///
+    /// Pre: `bytes` is the size of a small or medium block.
+    pub(crate) fn allocate_counts(&self, bytes: usize) -> Option<NonNull<u8>> {
+        let held = self.hold_counts_heap()?;
+        let heap = held.heap;
+        let class = SizeClass::of(bytes);
+        let own = || heap.refill::<I::Tuning>(class, 1, || self.collect(heap));
+        let open = || heap.open_page(class, &self.memory).then(own).flatten();
+        let refill = own().or_else(open);
+        let counts = refill.map(|refill| refill.first.start());
+        if self.leave(held) {
+            self.tend(heap);
+        }
+        let counts = counts?;
+        // SAFETY: a block of the class, ours.
+        unsafe { counts.write_bytes(0, bytes) };
+        Some(counts)
+    }
+
+    fn hold_counts_heap(&self) -> Option<Held<'_>> {
+        let claim = |number: usize| {
+            let held = (number != 0).then(|| self.heaps.claim(number, self.holder()));
+            held.flatten()
+        };
+        for _ in 0..SHARE_TRIES {
+            // Acquire: pairs with the Release below.
+            match self.counts_heap.load(Ordering::Acquire) {
+                0 => break,
+                number => match claim(number) {
+                    Some(held) => return Some(held),
+                    None => self.memory.kernel.yield_now(),
+                },
+            }
+        }
+        // None yet, or its holder has lost the processor: nobody waits for that.
+        let heap = self.heaps.create(&self.memory)?;
+        heap.for_counts.set(1);
+        self.heaps.leave(heap);
+        let number = heap.number.get() as usize;
+        // Release: pairs with the Acquire above.
+        self.counts_heap.store(number, Ordering::Release);
+        claim(number)
+    }
+
+    /// Take home what has arrived for the heap that serves counts.
+    fn tend_counts_heap(&self) {
+        let number = self.counts_heap.load(Ordering::Acquire);
+        let heap = (number != 0).then(|| self.heaps.heap(number)).flatten();
+        if let Some(heap) = heap.filter(|heap| !heap.inbox.is_empty()) {
+            self.tend(heap);
+        }
+    }
+
     /// Housekeeping, every [`Tuning::TICK`] refills.
     pub(crate) fn keep_house(&self, heap: &Heap, class: SizeClass) {
+        self.tend_counts_heap();
         heap.sweep(&self.memory);
         self.donate(heap, class);
     }
@@ -165,18 +227,9 @@ impl<I: Instance> Process<I> {
         heap.collect(&self.memory, |batch| self.send(batch));
     }
 
-    /// Put a batch into the inbox of the heap that its page belongs to. Returns that heap.
-    fn deliver(&self, batch: Batch) -> &Heap {
-        let (_, owner) = page_of(batch.first.start());
-        // SAFETY: a block of a page is in the batch.
-        let heap = unsafe { Heap::of(owner) };
-        heap.inbox.push(batch);
-        heap
-    }
-
     /// Deliver a batch; if the owner's thread has gone, take it home on its behalf.
     pub(crate) fn send(&self, batch: Batch) {
-        let heap = self.deliver(batch);
+        let heap = Heap::deliver(batch);
         // SeqCst: pairs with the fence in `leave`. We deliver before we look whether the heap is an orphan; it becomes one
         // before its inbox is looked at for the last time: one of the two sees the other.
         fence(Ordering::SeqCst);
@@ -238,7 +291,8 @@ impl<I: Instance> Process<I> {
     /// Take pages of `class` with room over from an orphan.
     fn adopt_pages(&self, heap: &Heap, class: SizeClass) -> bool {
         let offers = |orphan: &Heap| {
-            orphan.offers.load(Ordering::Relaxed) & class.bit() != 0 || !orphan.inbox.is_empty()
+            let has_some = orphan.offers.load(Ordering::Relaxed) & class.bit() != 0;
+            orphan.for_counts.get() == 0 && (has_some || !orphan.inbox.is_empty())
         };
         // Each time from where it ended the last time, so that every orphan is looked at in the end.
         let from = heap.cursor.get() as usize;
@@ -351,6 +405,7 @@ impl<I: Instance> Process<I> {
         if !heap.inbox.is_empty() {
             self.tend(heap);
         }
+        self.tend_counts_heap();
     }
 
     /// Borrow a heap for one operation of a thread that has none. Waits for nobody: the holder may never run again before

@@ -43,7 +43,7 @@ impl ChunkTable {
         // The first chunk stays: others may be extending it.
         for index in (1..self.entries()).rev() {
             let entry = self.entry(index);
-            if entry.is_empty() {
+            if entry.is_empty() && !self.is_kept(index) {
                 if spared < spare {
                     spared += 1;
                 } else if self.unmap(entry, kernel) {
@@ -66,6 +66,9 @@ impl ChunkTable {
     /// Give back the frames of the free slices of a chunk, in groups of `slices` that are all free and begin at a multiple
     /// of their size.
     fn purge_entry(&self, index: usize, slices: usize, kernel: &impl Platform) -> usize {
+        if self.is_kept(index) {
+            return 0;
+        }
         let entry = self.entry(index);
         let Some((base, claimed)) = entry.claim_dirty(slices) else {
             return 0;

@@ -111,14 +111,17 @@ impl<I: Instance> Process<I> {
     ///
     /// Nobody uses a block of this allocator any more, no thread has a heap of it, and no thread uses it meanwhile.
     pub unsafe fn dissolve(&self) {
-        self.memory.huge.dissolve(&self.memory.kernel);
+        self.memory
+            .huge
+            .dissolve(&self.memory.chunks, &self.memory.kernel);
         let chunks = &self.memory.chunks;
         for index in 0..chunks.entries() {
             let entry = chunks.entry(index);
             let slices = entry.committed.load(Ordering::Relaxed).count_ones() as usize;
             let base = entry.base.load(Ordering::Relaxed);
             let base = core::ptr::with_exposed_provenance_mut::<u8>(base);
-            if let Some(base) = NonNull::new(base).filter(|_| slices != 0) {
+            if let Some(base) = NonNull::new(base).filter(|_| slices != 0 && !chunks.is_kept(index))
+            {
                 debug_assert!(base.as_ptr().addr() % CHUNK == 0);
                 // SAFETY: nobody uses the chunk any more.
                 unsafe { self.memory.kernel.unmap(base, slices * SLICE) };

@@ -49,7 +49,8 @@ fn code(text: &str) -> String {
     let lines = text
         .lines()
         .map(|line| line.split("//").next().unwrap_or(line));
-    lines.collect::<Vec<_>>().join("\n")
+    // In a macro, `$crate` is for the crates that use it.
+    lines.collect::<Vec<_>>().join("\n").replace("$crate::", "")
 }
 
 /// The modules of the crate that a file names: behind `crate::`, singly or in braces.

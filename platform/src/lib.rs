@@ -35,6 +35,17 @@ pub use loader::{next_symbol, symbol_in};
 pub use process_info::{environment, keep_stderr, resident, write_stream};
 #[cfg(target_os = "linux")]
 pub use thread_block::StaticBlock;
+#[cfg(all(
+    target_os = "linux",
+    any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        all(target_arch = "aarch64", target_pointer_width = "64"),
+        target_arch = "riscv64",
+        target_arch = "x86",
+    )
+))]
+#[doc(hidden)]
+pub use thread_block::words;
 
 /// Number of machine words in a thread's block: free-list heads, the heap's address, the state.
 pub const THREAD_WORDS: usize = 72;
@@ -141,9 +152,11 @@ pub unsafe trait Platform: Sync {
     /// Post: `true`, and the hook will run; or `false`, and it will not.
     fn arm_thread_exit(&self) -> bool;
 
-    /// Tell the kernel's library once, early, whom to call when threads exit and around `fork`.
+    /// Tell the kernel's library, early, whom to call when threads exit and around `fork`. Several allocators of one program
+    /// tell it each for itself; `fork_prepare` hooks are called in the reverse order.
     ///
-    /// Pre: called at most once for a process, before the first [`arm_thread_exit`](Platform::arm_thread_exit).
+    /// Pre: called at most once for an allocator, before its first [`arm_thread_exit`](Platform::arm_thread_exit), and for at most
+    /// 16 allocators.
     fn install(&self, hooks: Hooks);
 
     /// A word that an attacker cannot guess, as far as the system has one to give so early.

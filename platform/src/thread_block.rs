@@ -35,39 +35,47 @@
     target_arch = "riscv64",
     target_arch = "x86",
 ))]
-#[macro_use]
 mod storage;
+
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+#[path = "thread_block/x86_64.rs"]
+pub mod words;
+#[cfg(all(target_arch = "aarch64", target_pointer_width = "64"))]
+#[path = "thread_block/aarch64.rs"]
+pub mod words;
+#[cfg(target_arch = "riscv64")]
+#[path = "thread_block/riscv64.rs"]
+pub mod words;
+#[cfg(target_arch = "x86")]
+#[path = "thread_block/x86.rs"]
+pub mod words;
+
 #[cfg(any(
-    all(target_arch = "x86_64", target_pointer_width = "64"),
+    all(
+        target_arch = "x86_64",
+        target_pointer_width = "64",
+        not(feature = "local-exec")
+    ),
     all(target_arch = "aarch64", target_pointer_width = "64"),
     target_arch = "riscv64",
     target_arch = "x86",
 ))]
-pub use storage::StaticBlock;
-
-#[cfg(all(
-    target_arch = "x86_64",
-    target_pointer_width = "64",
-    not(feature = "local-exec")
-))]
-#[path = "thread_block/x86_64.rs"]
-mod leaf;
+mod static_block;
 #[cfg(all(
     target_arch = "x86_64",
     target_pointer_width = "64",
     feature = "local-exec"
 ))]
 #[path = "thread_block/x86_64_local_exec.rs"]
-mod leaf;
-#[cfg(all(target_arch = "aarch64", target_pointer_width = "64"))]
-#[path = "thread_block/aarch64.rs"]
-mod leaf;
-#[cfg(target_arch = "riscv64")]
-#[path = "thread_block/riscv64.rs"]
-mod leaf;
-#[cfg(target_arch = "x86")]
-#[path = "thread_block/x86.rs"]
-mod leaf;
+mod static_block;
+#[cfg(any(
+    all(target_arch = "x86_64", target_pointer_width = "64"),
+    all(target_arch = "aarch64", target_pointer_width = "64"),
+    target_arch = "riscv64",
+    target_arch = "x86",
+))]
+pub use static_block::StaticBlock;
+
 #[cfg(not(any(
     all(target_arch = "x86_64", target_pointer_width = "64"),
     all(target_arch = "aarch64", target_pointer_width = "64"),

@@ -34,9 +34,10 @@ pub use held::Held;
 pub use kernel::Kernel;
 pub use reference::{Op, Reference};
 
-use ralloc::{Defaults, Instance, Process, stats::Stats};
+use ralloc::{Defaults, Instance, Process, Tuning, stats::Stats};
 use ralloc_platform::sim::TestBlock;
 use std::{
+    marker::PhantomData,
     panic::resume_unwind,
     sync::{
         Mutex, PoisonError,
@@ -50,23 +51,23 @@ pub const KIB: usize = 1 << 10;
 /// 1024 KiB.
 pub const MIB: usize = 1 << 20;
 
-/// The allocator under test: that of the case that is running.
-pub struct Case;
+/// The allocator under test: that of the case that is running, with the policy `T`.
+pub struct Case<T = Defaults>(PhantomData<T>);
 
-/// The state of the case that is running.
-static CURRENT: AtomicPtr<Process<Case>> = AtomicPtr::new(std::ptr::null_mut());
+/// The state of the case that is running, a `Process<Case<T>>` for the `T` that `run_tuned` was called with.
+static CURRENT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Held while a case runs: there is one [`CURRENT`].
 static RUNNING: Mutex<()> = Mutex::new(());
 
 // SAFETY: the pointer changes only between cases, when no thread has a word of the old state in its block.
-unsafe impl Instance for Case {
+unsafe impl<T: Tuning> Instance for Case<T> {
     type Platform = Kernel;
     type Thread = TestBlock;
-    type Tuning = Defaults;
+    type Tuning = T;
 
     fn process() -> &'static Process<Self> {
-        let current = CURRENT.load(Ordering::Acquire);
+        let current: *const Process<Self> = CURRENT.load(Ordering::Acquire).cast();
         // SAFETY: allocated by `run`, which sets it free when the case is over.
         unsafe { current.as_ref() }.expect("a case is running")
     }
@@ -74,7 +75,7 @@ unsafe impl Instance for Case {
 
 /// The kernel of the case that is running.
 pub fn kernel() -> &'static Kernel {
-    Case::process().kernel()
+    <Case>::process().kernel()
 }
 
 /// A picture of the allocator under test.
@@ -85,19 +86,24 @@ pub fn stats() -> Stats {
 /// Check every equation of the allocator under test. No other thread uses it meanwhile.
 pub fn verify() {
     // SAFETY: the callers see to it.
-    unsafe { Case::process().verify() };
+    unsafe { <Case>::process().verify() };
 }
 
 /// Run `work` in a thread of its own, on an allocator that nobody has used, and check that nothing is left over:
 /// `work` frees what it allocates and joins the threads it starts.
 pub fn run<R: Send>(kernel: Kernel, work: impl FnOnce() -> R + Send) -> R {
+    run_tuned::<Defaults, R>(kernel, work)
+}
+
+/// As [`run`], with a policy. The other functions here are for the default one.
+pub fn run_tuned<T: Tuning, R: Send>(kernel: Kernel, work: impl FnOnce() -> R + Send) -> R {
     let _running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = Box::into_raw(Box::new(Process::<Case>::new(kernel)));
-    CURRENT.store(process, Ordering::Release);
-    ralloc::install::<Case>();
+    let process = Box::into_raw(Box::new(Process::<Case<T>>::new(kernel)));
+    CURRENT.store(process.cast(), Ordering::Release);
+    ralloc::install::<Case<T>>();
     let outcome = in_thread(work);
-    self::kernel().relent();
-    nothing_is_left();
+    Case::<T>::process().kernel().relent();
+    nothing_is_left::<T>();
     // After a panic it is leaked: threads may still be about.
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
     // SAFETY: made above, and nobody has it any more.
@@ -118,18 +124,20 @@ pub fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
 }
 
 /// No block is in use, every equation holds, and the kernel gets everything back.
-fn nothing_is_left() {
-    if !kernel().lost_threads() {
-        let stats = stats();
+fn nothing_is_left<T: Tuning>() {
+    let process = Case::<T>::process();
+    if !process.kernel().lost_threads() {
+        let stats = ralloc::stats::stats::<Case<T>>();
         assert_eq!(stats.live, 0, "blocks that nobody has\n{stats}");
         let pages: usize = stats.classes.iter().map(|class| class.pages).sum();
         assert_eq!(pages, 0, "empty pages that nobody gives back\n{stats}");
     }
-    verify();
-    // SAFETY: all threads of the case are gone, and it has freed its blocks.
-    unsafe { Case::process().dissolve() };
+    // SAFETY: all threads of the case are gone.
+    unsafe { process.verify() };
+    // SAFETY: as above, and it has freed its blocks.
+    unsafe { process.dissolve() };
     assert_eq!(
-        kernel().leaked(),
+        process.kernel().leaked(),
         0,
         "bytes that the kernel does not get back"
     );

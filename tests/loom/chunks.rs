@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     chunk_entry::Run,
-    config::{FIRST_BLOCK_OFFSET, FIRST_COMMIT_SLICES, SLICE, SLICES},
+    config::{FIRST_BLOCK_OFFSET, SLICE, SLICES, Tuning},
     memory::Memory,
     primitive,
 };
@@ -51,7 +51,9 @@ fn release(memory: &Shared, run: &Run) {
 
 /// Claims slices until nothing of the first chunk is left.
 fn fill_first_chunk(memory: &Shared) -> Vec<Run> {
-    (0..FIRST_COMMIT_SLICES).map(|_| claim(memory, 1)).collect()
+    (0..Small::FIRST_MAPPING / SLICE)
+        .map(|_| claim(memory, 1))
+        .collect()
 }
 
 #[test]

@@ -43,6 +43,7 @@ struct Shadow {
 }
 
 enum Object {
+    U16(watched::AtomicU16),
     U32(watched::AtomicU32),
     U64(watched::AtomicU64),
     Usize(watched::AtomicUsize),
@@ -65,6 +66,7 @@ impl Users {
 /// How a location is used. One that is a link today may be an atomic tomorrow: each use has its shadow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Kind {
+    U16,
     U32,
     U64,
     Usize,
@@ -76,6 +78,7 @@ impl Kind {
     /// What watches a location with this value.
     fn object(self, value: u64) -> Object {
         match self {
+            Self::U16 => Object::U16(watched::AtomicU16::new(value as u16)),
             Self::U32 => Object::U32(watched::AtomicU32::new(value as u32)),
             Self::U64 => Object::U64(watched::AtomicU64::new(value)),
             Self::Usize => Object::Usize(watched::AtomicUsize::new(value as usize)),
@@ -99,6 +102,8 @@ impl Kind {
     unsafe fn value(self, address: usize) -> u64 {
         match self {
             // SAFETY: the caller's promise.
+            Self::U16 => u64::from(unsafe { *(address as *const u16) }),
+            // SAFETY: as above.
             Self::U32 => u64::from(unsafe { *(address as *const u32) }),
             // SAFETY: as above.
             Self::U64 | Self::Usize => unsafe { *(address as *const u64) },
@@ -289,7 +294,7 @@ pub(crate) fn renew(range: Range<usize>) {
     SHADOWS.with_borrow_mut(|shadows| {
         let known: Vec<_> = shadows
             .known
-            .range((range.start, Kind::U32)..(range.end, Kind::U32))
+            .range((range.start, Kind::U16)..(range.end, Kind::U16))
             .map(|(&location, &users)| (location, users))
             .collect();
         for ((address, kind), users) in known {
@@ -307,7 +312,7 @@ pub(crate) unsafe fn zero(range: Range<usize>, written: bool) {
     let cells = SHADOWS.with_borrow(|shadows| {
         let known = shadows
             .known
-            .range((range.start, Kind::U32)..(range.end, Kind::U32));
+            .range((range.start, Kind::U16)..(range.end, Kind::U16));
         known
             .filter_map(|(&(address, kind), _)| match kind {
                 Kind::Bytes(size) => Some((address, size)),
@@ -526,6 +531,22 @@ macro_rules! atomic {
                 on!(self, $kind, true, atomic => atomic.fetch_and(value, order))
             }
 
+            pub(crate) fn fetch_update(
+                &self,
+                success: Ordering,
+                failure: Ordering,
+                mut change: impl FnMut($int) -> Option<$int>,
+            ) -> Result<$int, $int> {
+                let mut now = self.load(failure);
+                loop {
+                    let new = change(now).ok_or(now)?;
+                    match self.compare_exchange(now, new, success, failure) {
+                        Ok(old) => return Ok(old),
+                        Err(other) => now = other,
+                    }
+                }
+            }
+
             pub(crate) fn fetch_max(&self, value: $int, order: Ordering) -> $int {
                 on!(self, $kind, true, atomic => atomic.fetch_max(value, order))
             }
@@ -533,6 +554,7 @@ macro_rules! atomic {
     };
 }
 
+atomic!(AtomicU16, U16, u16);
 atomic!(AtomicU32, U32, u32);
 atomic!(AtomicU64, U64, u64);
 atomic!(AtomicUsize, Usize, usize);

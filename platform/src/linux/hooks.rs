@@ -1,6 +1,6 @@
 //! When threads exit and around `fork`: what the C library calls, and what is called in turn.
 
-use crate::Hooks;
+use crate::{Hooks, Platform, linux::Linux};
 use core::{
     cell::UnsafeCell,
     ffi::c_void,
@@ -13,11 +13,18 @@ use core::{
 
 /// See [`Platform::install`](crate::Platform::install).
 pub(super) fn install(hooks: Hooks) {
-    if INSTALLING.swap(true, Relaxed) {
-        return; // Against the contract, and two writers of `HOOKS` would be a race.
+    let number = INSTALLING.fetch_add(1, Relaxed);
+    let Some(installed) = HOOKS.get(number) else {
+        Linux.write_stderr(b"ralloc: too many allocators in one program\n");
+        Linux.abort();
+    };
+    // SAFETY: this is the only writer, ever: the number is ours. Readers come after the Release below.
+    unsafe { *installed.hooks.get() = Some(hooks) };
+    // Release: pairs with the Acquire in `hooks`.
+    installed.ready.store(true, Release);
+    if number != 0 {
+        return; // The C library knows already whom to call.
     }
-    // SAFETY: this is the only writer, ever, and readers come after the Release below.
-    unsafe { *HOOKS.0.get() = Some(hooks) };
     // SAFETY: three plain functions that stay where they are. An error means that the C library had no memory
     // for three pointers; then fork goes unannounced.
     let _ =
@@ -39,15 +46,26 @@ pub(super) fn arm_thread_exit() -> bool {
     ExitState::of_this_thread(key).arm(key)
 }
 
-/// The hooks, from `install` to the end of the process.
-struct Installed(UnsafeCell<Option<Hooks>>);
+/// Allocators that a program can have, each with its hooks.
+const ALLOCATORS: usize = 16;
 
-// SAFETY: written once, in `install`, before anything that leads to a reader is set up.
+/// The hooks of one allocator, from `install` to the end of the process.
+struct Installed {
+    hooks: UnsafeCell<Option<Hooks>>,
+    ready: AtomicBool,
+}
+
+// SAFETY: the hooks are written once, in `install`, before they are ready, and read only when they are.
 unsafe impl Sync for Installed {}
 
-static HOOKS: Installed = Installed(UnsafeCell::new(None));
-/// Somebody has called `install`.
-static INSTALLING: AtomicBool = AtomicBool::new(false);
+static HOOKS: [Installed; ALLOCATORS] = [const {
+    Installed {
+        hooks: UnsafeCell::new(None),
+        ready: AtomicBool::new(false),
+    }
+}; ALLOCATORS];
+/// How often somebody has called `install`.
+static INSTALLING: AtomicUsize = AtomicUsize::new(0);
 /// The key whose destructor is the thread-exit hook, by [`encode_key`]; 0 before there is one.
 static THREAD_EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
 
@@ -59,10 +77,16 @@ fn decode_key(word: usize) -> Option<libc::pthread_key_t> {
     Some(word.checked_sub(1)? as libc::pthread_key_t)
 }
 
-/// The hooks, once there are any.
-fn hooks() -> Option<Hooks> {
-    // SAFETY: readers are the fork handlers and the key's destructor, which `install` set up after writing.
-    unsafe { *HOOKS.0.get() }
+/// The hooks of all allocators, in the order in which they were installed.
+fn hooks() -> impl DoubleEndedIterator<Item = Hooks> {
+    HOOKS.iter().filter_map(|installed| {
+        // Acquire: pairs with the Release in `install`.
+        if !installed.ready.load(Acquire) {
+            return None;
+        }
+        // SAFETY: they are ready, so nobody writes them.
+        unsafe { *installed.hooks.get() }
+    })
 }
 
 /// What the thread's value of the key says: `(round + 1) * 2 + armed`, or 0 before the thread was ever armed.
@@ -112,7 +136,7 @@ impl ExitState {
 unsafe extern "C" fn thread_exit(value: *mut c_void) {
     let round = ExitState::from_value(value).next_round;
     // Acquire: pairs with the Release in `install`.
-    let (Some(key), Some(hooks)) = (decode_key(THREAD_EXIT_KEY.load(Acquire)), hooks()) else {
+    let Some(key) = decode_key(THREAD_EXIT_KEY.load(Acquire)) else {
         return;
     };
     ExitState {
@@ -120,7 +144,7 @@ unsafe extern "C" fn thread_exit(value: *mut c_void) {
         armed: false,
     }
     .store(key);
-    (hooks.thread_exit)(round);
+    hooks().for_each(|hooks| (hooks.thread_exit)(round));
     if !ExitState::of_this_thread(key).armed {
         // SAFETY: the key was created and is never deleted; null means: no further round.
         unsafe { libc::pthread_setspecific(key, ptr::null()) };
@@ -128,19 +152,13 @@ unsafe extern "C" fn thread_exit(value: *mut c_void) {
 }
 
 unsafe extern "C" fn fork_prepare() {
-    if let Some(hooks) = hooks() {
-        (hooks.fork_prepare)();
-    }
+    hooks().rev().for_each(|hooks| (hooks.fork_prepare)());
 }
 
 unsafe extern "C" fn fork_parent() {
-    if let Some(hooks) = hooks() {
-        (hooks.fork_parent)();
-    }
+    hooks().for_each(|hooks| (hooks.fork_parent)());
 }
 
 unsafe extern "C" fn fork_child() {
-    if let Some(hooks) = hooks() {
-        (hooks.fork_child)();
-    }
+    hooks().for_each(|hooks| (hooks.fork_child)());
 }

@@ -9,43 +9,51 @@ const WORD: usize = 8;
 
 /// How far the block is from the thread pointer, in bytes: the same for all threads.
 #[cfg(not(feature = "local-exec"))]
-#[inline(always)]
-fn distance() -> usize {
-    let distance;
-    // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
-    unsafe {
-        asm!(
-            concat!("adrp {distance}, :gottprel:", symbol!()),
-            concat!("ldr {distance}, [{distance}, :gottprel_lo12:", symbol!(), "]"),
-            distance = out(reg) distance,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    distance
+#[doc(hidden)]
+#[macro_export]
+macro_rules! distance_of_thread_block {
+    ($($symbol:tt)*) => {{
+        let distance: usize;
+        // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
+        unsafe {
+            core::arch::asm!(
+                concat!("adrp {distance}, :gottprel:", $($symbol)*),
+                concat!("ldr {distance}, [{distance}, :gottprel_lo12:", $($symbol)*, "]"),
+                distance = out(reg) distance,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        distance
+    }};
 }
 
 /// How far the block is from the thread pointer, in bytes: a constant of the executable.
 #[cfg(feature = "local-exec")]
-#[inline(always)]
-fn distance() -> usize {
-    let distance;
-    // SAFETY: computes a constant, of at most 24 bits.
-    unsafe {
-        asm!(
-            concat!("movz {distance}, #:tprel_g1:", symbol!()),
-            concat!("movk {distance}, #:tprel_g0_nc:", symbol!()),
-            distance = out(reg) distance,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    distance
+#[doc(hidden)]
+#[macro_export]
+macro_rules! distance_of_thread_block {
+    ($($symbol:tt)*) => {{
+        let distance: usize;
+        // SAFETY: computes a constant, of at most 24 bits.
+        unsafe {
+            core::arch::asm!(
+                concat!("movz {distance}, #:tprel_g1:", $($symbol)*),
+                concat!("movk {distance}, #:tprel_g0_nc:", $($symbol)*),
+                distance = out(reg) distance,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        distance
+    }};
 }
 
+/// The word at an index of the block.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn get(index: usize) -> usize {
+pub unsafe fn get(distance: usize, index: usize) -> usize {
     let word;
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
@@ -53,7 +61,7 @@ pub(super) unsafe fn get(index: usize) -> usize {
             "mrs {word}, tpidr_el0",
             "add {word}, {word}, {distance}",
             "ldr {word}, [{word}, {index}, lsl #3]",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             index = in(reg) index,
             word = out(reg) word,
             options(pure, readonly, nostack, preserves_flags),
@@ -62,11 +70,13 @@ pub(super) unsafe fn get(index: usize) -> usize {
     word
 }
 
+/// Store a word at an index of the block.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn set(index: usize, word: usize) {
+pub unsafe fn set(distance: usize, index: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
@@ -74,7 +84,7 @@ pub(super) unsafe fn set(index: usize, word: usize) {
             "add {block}, {block}, {distance}",
             "str {word}, [{block}, {index}, lsl #3]",
             block = out(reg) _,
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             index = in(reg) index,
             word = in(reg) word,
             options(nostack, preserves_flags),
@@ -82,11 +92,13 @@ pub(super) unsafe fn set(index: usize, word: usize) {
     }
 }
 
+/// The word at an index known to the compiler.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
+pub unsafe fn get_fixed<const INDEX: usize>(distance: usize) -> usize {
     let word;
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
@@ -94,7 +106,7 @@ pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
             "mrs {word}, tpidr_el0",
             "add {word}, {word}, {distance}",
             "ldr {word}, [{word}, #{offset}]",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             word = out(reg) word,
             offset = const INDEX * WORD,
             options(pure, readonly, nostack, preserves_flags),
@@ -103,11 +115,13 @@ pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
     word
 }
 
+/// Store a word at an index known to the compiler.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn set_fixed<const INDEX: usize>(word: usize) {
+pub unsafe fn set_fixed<const INDEX: usize>(distance: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
@@ -115,7 +129,7 @@ pub(super) unsafe fn set_fixed<const INDEX: usize>(word: usize) {
             "add {block}, {block}, {distance}",
             "str {word}, [{block}, #{offset}]",
             block = out(reg) _,
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             word = in(reg) word,
             offset = const INDEX * WORD,
             options(nostack, preserves_flags),

@@ -9,52 +9,60 @@ const WORD: usize = 8;
 
 /// How far the block is from the thread pointer, in bytes: the same for all threads.
 #[cfg(not(feature = "local-exec"))]
-#[inline(always)]
-fn distance() -> usize {
-    let distance;
-    // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
-    unsafe {
-        asm!(
-            concat!("la.tls.ie {distance}, ", symbol!()),
-            distance = out(reg) distance,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    distance
+#[doc(hidden)]
+#[macro_export]
+macro_rules! distance_of_thread_block {
+    ($($symbol:tt)*) => {{
+        let distance: usize;
+        // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
+        unsafe {
+            core::arch::asm!(
+                concat!("la.tls.ie {distance}, ", $($symbol)*),
+                distance = out(reg) distance,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        distance
+    }};
 }
 
 /// How far the block is from the thread pointer, in bytes: a constant of the executable.
 #[cfg(feature = "local-exec")]
-#[inline(always)]
-fn distance() -> usize {
-    let distance;
-    // SAFETY: computes a constant. A linker that shortens the pair would put the thread pointer into it.
-    unsafe {
-        asm!(
-            ".option push",
-            ".option norelax",
-            concat!("lui {distance}, %tprel_hi(", symbol!(), ")"),
-            concat!("addi {distance}, {distance}, %tprel_lo(", symbol!(), ")"),
-            ".option pop",
-            distance = out(reg) distance,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    distance
+#[doc(hidden)]
+#[macro_export]
+macro_rules! distance_of_thread_block {
+    ($($symbol:tt)*) => {{
+        let distance: usize;
+        // SAFETY: computes a constant. A linker that shortens the pair would put the thread pointer into it.
+        unsafe {
+            core::arch::asm!(
+                ".option push",
+                ".option norelax",
+                concat!("lui {distance}, %tprel_hi(", $($symbol)*, ")"),
+                concat!("addi {distance}, {distance}, %tprel_lo(", $($symbol)*, ")"),
+                ".option pop",
+                distance = out(reg) distance,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        distance
+    }};
 }
 
+/// The word at an index of the block.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn get(index: usize) -> usize {
+pub unsafe fn get(distance: usize, index: usize) -> usize {
     let word;
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "add {word}, tp, {offset}",
             "ld {word}, 0({word})",
-            offset = in(reg) distance().wrapping_add(index * WORD),
+            offset = in(reg) distance.wrapping_add(index * WORD),
             word = out(reg) word,
             options(pure, readonly, nostack, preserves_flags),
         );
@@ -62,36 +70,40 @@ pub(super) unsafe fn get(index: usize) -> usize {
     word
 }
 
+/// Store a word at an index of the block.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn set(index: usize, word: usize) {
+pub unsafe fn set(distance: usize, index: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "add {block}, tp, {offset}",
             "sd {word}, 0({block})",
             block = out(reg) _,
-            offset = in(reg) distance().wrapping_add(index * WORD),
+            offset = in(reg) distance.wrapping_add(index * WORD),
             word = in(reg) word,
             options(nostack, preserves_flags),
         );
     }
 }
 
+/// The word at an index known to the compiler.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
+pub unsafe fn get_fixed<const INDEX: usize>(distance: usize) -> usize {
     let word;
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "add {word}, tp, {distance}",
             "ld {word}, {offset}({word})",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             word = out(reg) word,
             offset = const INDEX * WORD,
             options(pure, readonly, nostack, preserves_flags),
@@ -100,18 +112,20 @@ pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
     word
 }
 
+/// Store a word at an index known to the compiler.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn set_fixed<const INDEX: usize>(word: usize) {
+pub unsafe fn set_fixed<const INDEX: usize>(distance: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "add {block}, tp, {distance}",
             "sd {word}, {offset}({block})",
             block = out(reg) _,
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             word = in(reg) word,
             offset = const INDEX * WORD,
             options(nostack, preserves_flags),

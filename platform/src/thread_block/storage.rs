@@ -1,76 +1,101 @@
 //! The block itself: a hidden symbol in `.tbss`, of which the C library gives each thread a copy that reads zero.
 
-use super::leaf;
-use crate::{THREAD_WORDS, ThreadBlock};
+/// Define a block of [`THREAD_WORDS`](crate::THREAD_WORDS) words of static thread-local storage, and the type that leads to it: for
+/// an allocator beside the one that has [`StaticBlock`].
+///
+/// It stands among the items of a module, not in a function.
+///
+/// ```
+/// use ralloc_platform::ThreadBlock;
+///
+/// ralloc_platform::thread_block! {
+///     /// The words of my allocator.
+///     struct Words;
+/// }
+///
+/// fn main() {
+///     Words::set_fixed::<3>(42);
+///     assert_eq!(Words::get_fixed::<3>(), 42);
+/// }
+/// ```
+#[macro_export]
+macro_rules! thread_block {
+    ($(#[$attribute:meta])* $visibility:vis struct $name:ident;) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug)]
+        $visibility struct $name;
 
-/// The name of the block. The version is in it so that two releases in one static link do not share a block;
-/// the symbol is hidden, so two shared objects cannot.
-macro_rules! symbol {
-    () => {
-        concat!(
-            "ralloc_thread_block_",
-            env!("CARGO_PKG_VERSION_MAJOR"),
-            "_",
-            env!("CARGO_PKG_VERSION_MINOR"),
-            "_",
-            env!("CARGO_PKG_VERSION_PATCH")
-        )
+        $crate::define_thread_block!(
+            $name,
+            "ralloc_thread_block_", env!("CARGO_CRATE_NAME"), "_", stringify!($name), "_", line!(), "_", column!()
+        );
     };
 }
 
-const SIZE: usize = THREAD_WORDS * size_of::<usize>();
+/// The storage behind a block, and the way to it. The rest is the symbol, in parts.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! define_thread_block {
+    ($name:ident, $($symbol:tt)*) => {
+        $crate::define_thread_storage!($($symbol)*);
+
+        // SAFETY: every thread has a copy of its own of the symbol, zero at first; the load and the store address the word
+        // asked for in the copy of the running thread, and nobody else knows the symbol.
+        unsafe impl $crate::ThreadBlock for $name {
+            #[inline(always)]
+            unsafe fn get(index: usize) -> usize {
+                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                // SAFETY: the index is within the block, by the caller's promise.
+                unsafe { $crate::words::get(distance, index) }
+            }
+
+            #[inline(always)]
+            unsafe fn set(index: usize, word: usize) {
+                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                // SAFETY: the index is within the block, by the caller's promise.
+                unsafe { $crate::words::set(distance, index, word) };
+            }
+
+            #[inline(always)]
+            fn get_fixed<const INDEX: usize>() -> usize {
+                const { assert!(INDEX < $crate::THREAD_WORDS) };
+                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                // SAFETY: the index is within the block, as just asserted.
+                unsafe { $crate::words::get_fixed::<INDEX>(distance) }
+            }
+
+            #[inline(always)]
+            fn set_fixed<const INDEX: usize>(word: usize) {
+                const { assert!(INDEX < $crate::THREAD_WORDS) };
+                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                // SAFETY: the index is within the block, as just asserted.
+                unsafe { $crate::words::set_fixed::<INDEX>(distance, word) };
+            }
+        }
+    };
+}
+
+/// The storage behind a block: a section of its own, which the linker drops if nobody asks for the symbol.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! define_thread_storage {
+    ($($symbol:tt)*) => {
+        core::arch::global_asm!(
+            concat!(".pushsection .tbss.", $($symbol)*, ",\"awT\",%nobits"),
+            concat!(".globl ", $($symbol)*),
+            concat!(".hidden ", $($symbol)*),
+            concat!(".type ", $($symbol)*, ",%object"),
+            concat!(".size ", $($symbol)*, ",{size}"),
+            ".p2align 6", // A cache line: the block shares none with the thread-locals of others.
+            concat!($($symbol)*, ":"),
+            ".zero {size}",
+            ".popsection",
+            size = const $crate::THREAD_WORDS * size_of::<usize>(),
+        );
+    };
+}
 
 const _: () = assert!(
-    SIZE <= 1024,
+    crate::THREAD_WORDS * size_of::<usize>() <= 1024,
     "the room for thread-locals of objects loaded later is scarce"
 );
-
-core::arch::global_asm!(
-    concat!(".pushsection .tbss.", symbol!(), ",\"awT\",%nobits"),
-    concat!(".globl ", symbol!()),
-    concat!(".hidden ", symbol!()),
-    concat!(".type ", symbol!(), ",%object"),
-    concat!(".size ", symbol!(), ",{size}"),
-    ".p2align 6", // A cache line: the block shares none with the thread-locals of others.
-    concat!(symbol!(), ":"),
-    ".zero {size}",
-    ".popsection",
-    size = const SIZE,
-);
-
-/// [`THREAD_WORDS`] words of static thread-local storage, all zero when the thread starts, gone with it.
-///
-/// They are there as soon as the C library has given the thread its storage, and until the thread's last
-/// instruction: exit hooks and the C library's own last frees find them as they were left.
-#[derive(Clone, Copy, Debug)]
-pub struct StaticBlock;
-
-// SAFETY: every thread has a copy of its own of the symbol, zero at first; the leaf's load and store address the
-// word asked for in the copy of the running thread, and nobody else knows the symbol.
-unsafe impl ThreadBlock for StaticBlock {
-    #[inline(always)]
-    unsafe fn get(index: usize) -> usize {
-        // SAFETY: the index is within the block, by the caller's promise.
-        unsafe { leaf::get(index) }
-    }
-
-    #[inline(always)]
-    unsafe fn set(index: usize, word: usize) {
-        // SAFETY: the index is within the block, by the caller's promise.
-        unsafe { leaf::set(index, word) };
-    }
-
-    #[inline(always)]
-    fn get_fixed<const INDEX: usize>() -> usize {
-        const { assert!(INDEX < THREAD_WORDS) };
-        // SAFETY: the index is within the block, as just asserted.
-        unsafe { leaf::get_fixed::<INDEX>() }
-    }
-
-    #[inline(always)]
-    fn set_fixed<const INDEX: usize>(word: usize) {
-        const { assert!(INDEX < THREAD_WORDS) };
-        // SAFETY: the index is within the block, as just asserted.
-        unsafe { leaf::set_fixed::<INDEX>(word) };
-    }
-}

@@ -8,31 +8,36 @@ use core::arch::asm;
 const WORD: usize = 8;
 
 /// How far the block is from the thread pointer, in bytes: negative, the same for all threads.
-#[inline(always)]
-fn distance() -> usize {
-    let distance;
-    // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
-    unsafe {
-        asm!(
-            concat!("mov {distance}, qword ptr [rip + ", symbol!(), "@GOTTPOFF]"),
-            distance = lateout(reg) distance,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    distance
+#[doc(hidden)]
+#[macro_export]
+macro_rules! distance_of_thread_block {
+    ($($symbol:tt)*) => {{
+        let distance: usize;
+        // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
+        unsafe {
+            core::arch::asm!(
+                concat!("mov {distance}, qword ptr [rip + ", $($symbol)*, "@GOTTPOFF]"),
+                distance = lateout(reg) distance,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        distance
+    }};
 }
 
+/// The word at an index of the block.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn get(index: usize) -> usize {
+pub unsafe fn get(distance: usize, index: usize) -> usize {
     let word;
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "mov {word}, qword ptr fs:[{distance} + {index} * {WORD}]",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             index = in(reg) index,
             word = lateout(reg) word,
             WORD = const WORD,
@@ -42,16 +47,18 @@ pub(super) unsafe fn get(index: usize) -> usize {
     word
 }
 
+/// Store a word at an index of the block.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn set(index: usize, word: usize) {
+pub unsafe fn set(distance: usize, index: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "mov qword ptr fs:[{distance} + {index} * {WORD}], {word}",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             index = in(reg) index,
             word = in(reg) word,
             WORD = const WORD,
@@ -60,17 +67,19 @@ pub(super) unsafe fn set(index: usize, word: usize) {
     }
 }
 
+/// The word at an index known to the compiler.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
+pub unsafe fn get_fixed<const INDEX: usize>(distance: usize) -> usize {
     let word;
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "mov {word}, qword ptr fs:[{distance} + {offset}]",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             word = lateout(reg) word,
             offset = const INDEX * WORD,
             options(pure, readonly, nostack, preserves_flags),
@@ -79,16 +88,18 @@ pub(super) unsafe fn get_fixed<const INDEX: usize>() -> usize {
     word
 }
 
+/// Store a word at an index known to the compiler.
+///
 /// # Safety
 ///
-/// The index is within the block.
+/// A block is at this distance from the thread pointer, and the index is within it.
 #[inline(always)]
-pub(super) unsafe fn set_fixed<const INDEX: usize>(word: usize) {
+pub unsafe fn set_fixed<const INDEX: usize>(distance: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
             "mov qword ptr fs:[{distance} + {offset}], {word}",
-            distance = in(reg) distance(),
+            distance = in(reg) distance,
             word = in(reg) word,
             offset = const INDEX * WORD,
             options(nostack, preserves_flags),

@@ -1,0 +1,29 @@
+//! The allocator that every Rust program can have.
+
+use ralloc_platform::{StaticBlock, System, on_load};
+
+use crate::{
+    config::Defaults,
+    process::{Instance, Process},
+    thread,
+};
+
+/// The instance behind [`Ralloc`](crate::Ralloc) and the functions at the root of the crate: the system's kernel, the default policy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Global;
+
+static PROCESS: Process<Global> = Process::new(System);
+
+// SAFETY: the state is one static.
+unsafe impl Instance for Global {
+    type Platform = System;
+    type Thread = StaticBlock;
+    type Tuning = Defaults;
+
+    #[inline(always)]
+    fn process() -> &'static Process<Self> {
+        &PROCESS
+    }
+}
+
+on_load!(thread::install::<Global>);
