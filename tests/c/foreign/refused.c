@@ -1,3 +1,4 @@
+// skip: 32-bit -- chunks have another size there
 // Pointers that are no blocks: each ends the process with its own line, before anything they lead to is touched. Every case
 // runs in a child.
 // control: skip -- here libc says something else

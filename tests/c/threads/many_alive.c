@@ -1,3 +1,4 @@
+// skip: 32-bit -- a thousand stacks do not fit into the address space
 // skip: qemu -- the emulator keeps a megabyte of each thread that has gone
 // 64, then 1,000 threads at the same time, each with blocks of its own, each freeing its
 // neighbour's. Says what a thread costs, and insists only that it is not absurd.
