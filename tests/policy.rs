@@ -1,0 +1,69 @@
+//! What would be a slow leak, and nothing worse, if it were left out.
+
+mod common;
+
+use common::{Case, Held, Kernel, MIB};
+use ralloc::c_abi;
+use std::{sync::mpsc, thread};
+
+fn allocate(size: usize) -> Held {
+    Held::new(c_abi::malloc::<Case>(size), size, 16, size as u64).expect("there is memory enough")
+}
+
+/// Frees that have arrived for a page before the page is given away reach whoever has it then: no block is lost.
+#[test]
+fn frees_that_arrive_for_a_page_that_moves_are_forwarded() {
+    for (_, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let sparse = |(index, held): (usize, Held)| match index % 16 {
+                0 => Some(held),
+                _ => {
+                    held.free();
+                    None
+                }
+            };
+            let blocks: Vec<_> = (0..4096).map(|_| allocate(512)).collect();
+            let survivors: Vec<_> = blocks.into_iter().enumerate().filter_map(sparse).collect();
+            thread::scope(|scope| {
+                let (has_freed, owner_goes_on) = mpsc::channel();
+                let (is_done, other_goes) = mpsc::channel::<()>();
+                let other = scope.spawn(move || {
+                    survivors.into_iter().for_each(Held::free);
+                    c_abi::malloc_trim::<Case>();
+                    has_freed.send(()).expect("the owner is there");
+                    other_goes.recv().expect("the owner is there");
+                });
+                owner_goes_on.recv().expect("the other thread is there");
+                // Work that finds what it needs on the current page, so that the inbox is not looked into; now and then
+                // the owner gives a sparse page away.
+                for _ in 0..64 * 20 {
+                    let some: Vec<_> = (0..8).map(|_| allocate(512)).collect();
+                    some.into_iter().for_each(Held::free);
+                }
+                is_done.send(()).expect("the other thread is there");
+                common::join(other);
+            });
+            // What is not forwarded, or left where it was forwarded to, is still in use when the case ends.
+        });
+    }
+}
+
+/// A huge block that waits for a request of its size does not wait for ever while others come and go.
+#[test]
+fn a_huge_block_that_nobody_wants_goes_back_while_others_come_and_go() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let come_and_go = |times: usize| (0..times).for_each(|_| allocate(6 * MIB).free());
+            let (unwanted, between) = (allocate(3 * MIB), allocate(3 * MIB));
+            come_and_go(20);
+            unwanted.free();
+            let before = common::kernel().mapped();
+            come_and_go(200);
+            assert_eq!(common::kernel().mapped(), before, "it waits, on {name}");
+            come_and_go(100);
+            let after = common::kernel().mapped();
+            assert_eq!(after, before - 4 * MIB, "it has gone back, on {name}");
+            between.free();
+        });
+    }
+}
