@@ -205,7 +205,11 @@ impl Chunk {
     /// Give `slices` slices from `first` on to a page or run of which `first` is the head.
     pub(crate) fn set_owners(&self, first: usize, slices: usize, owner: Owner) {
         for slice in first + 1..first + slices {
-            self.page(slice).head_distance.set((slice - first) as u8);
+            let (distance, known) = ((slice - first) as u8, &self.page(slice).head_distance);
+            // A page that changes hands has the right one, which threads that hold a block of it may be reading.
+            if known.get() != distance {
+                known.set(distance);
+            }
             self.set_owner(slice, Owner(owner.0 | Owner::NOT_HEAD));
         }
         self.set_owner(first, owner);
