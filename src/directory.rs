@@ -100,7 +100,12 @@ impl Directory {
 
     /// All heaps.
     pub(crate) fn heaps(&self) -> impl Iterator<Item = &Heap> {
-        (0..self.count()).filter_map(|number| self.heap(number))
+        self.numbered().map(|(_, heap)| heap)
+    }
+
+    /// All heaps, each with the number of its place.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Heap)> {
+        (0..self.count()).filter_map(|number| Some((number, self.heap(number)?)))
     }
 
     fn slab_or_claim<P: Platform, T: Tuning>(

@@ -435,7 +435,9 @@ impl<I: Instance> Process<I> {
         self.memory.after_fork();
         self.break_lock.store(0, Ordering::Relaxed);
         let epoch = self.memory.epoch();
-        for heap in self.heaps.heaps() {
+        for (number, heap) in self.heaps.numbered() {
+            // Whoever made the heap may have counted it and not yet numbered it.
+            heap.number.set(number as u32);
             if heap.address() == mine {
                 // Delivered after `before_fork`, perhaps only in part.
                 heap.inbox.discard();
