@@ -309,7 +309,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     fn churn_down(&self, bytes: usize) {
         let churn = self.churn.load(Ordering::Relaxed);
         let share = bytes.min(T::CHURN_WINDOW) / KIB;
-        let less = churn / (T::CHURN_WINDOW / KIB) * share;
+        let less = churn / (T::CHURN_WINDOW / KIB).max(1) * share;
         self.churn.store(churn - less, Ordering::Relaxed);
     }
 

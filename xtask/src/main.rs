@@ -10,6 +10,7 @@ mod cargo;
 mod clauses;
 mod cross;
 mod coverage;
+mod examples;
 mod fuzz;
 mod header;
 mod install;

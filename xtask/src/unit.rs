@@ -1,7 +1,7 @@
 //! The tests of each package, as `cargo test` runs them.
 
 use crate::{
-    cargo,
+    cargo, examples,
     process::{self, Ended},
     report::{Outcome, Report},
 };
@@ -11,9 +11,12 @@ use std::{process::Command, time::Duration};
 /// For one package, built and run.
 const LIMIT: Duration = Duration::from_secs(900);
 
+/// What `ralloc` is built with: every feature that a stable compiler takes and a shared object links.
+const FEATURES: &[&str] = &["--features", "partial,thread_oom,allocator-api2"];
+
 /// The packages with tests of their own, and how cargo is to build them.
 const SUITES: [(&str, &[&str]); 6] = [
-    ("ralloc", &[]),
+    ("ralloc", FEATURES),
     ("ralloc-platform", &["--features", "sim"]),
     ("relibc-glue", &[]),
     ("launcher", &[]),
@@ -26,6 +29,34 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         let mut command = cargo::command(&["test", "--package", package, "--no-fail-fast"]);
         suite(package, command.args(options), report)?;
     }
+    examples::run(FEATURES, report)?;
+    nightly(report)
+}
+
+/// The unstable trait of the core library is implemented as the compiler of the day has it, where there is one.
+fn nightly(report: &mut Report) -> Result<()> {
+    let has = Command::new("cargo")
+        .args(["+nightly", "--version"])
+        .output();
+    let name = "ralloc, feature nightly";
+    if !has.is_ok_and(|output| output.status.success()) {
+        report.add(name, None, &Outcome::skipped("needs a nightly compiler"));
+        return Ok(());
+    }
+    let words =
+        "+nightly check --quiet --package ralloc --features nightly --target-dir target/nightly";
+    let mut check = Command::new("cargo");
+    check.args(words.split(' ')).current_dir(cargo::root());
+    // These name the compiler that runs us.
+    let check = ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN"]
+        .iter()
+        .fold(&mut check, |check, name| check.env_remove(name));
+    let ended = process::run(check, LIMIT)?;
+    let outcome = match ended.succeeded() {
+        true => Outcome::Passed,
+        false => Outcome::failed(ended.describe(), &ended.output),
+    };
+    report.add(name, Some(ended.took), &outcome);
     Ok(())
 }
 
