@@ -136,6 +136,12 @@ impl Directory {
         Some(())
     }
 
+    /// Slabs that there are.
+    pub(crate) fn slabs(&self) -> usize {
+        let is_there = |slab: &&Slab| !slab.records.load(Ordering::Relaxed).is_null();
+        self.slabs.iter().filter(is_there).count()
+    }
+
     /// A heap that nobody has had before.
     pub(crate) fn create<P: Platform, T: Tuning>(&self, memory: &Memory<P, T>) -> Option<&Heap> {
         self.slab_or_claim(0, memory)?;

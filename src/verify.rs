@@ -33,6 +33,7 @@ impl<I: Instance> Process<I> {
         let mine = thread::heap_address::<I>();
         let is_whole = |heap: &Heap| heap.frozen.get() == 0 || heap.address() == mine;
         let mut pages = 0;
+        let mut unowned = 0;
         {
             let _guard = self.memory.lock();
             // In a child of `fork` the sums are those of a moment at which others were about.
@@ -43,8 +44,13 @@ impl<I: Instance> Process<I> {
             }
             for chunk in self.memory.chunks.chunks() {
                 pages += self.verify_chunk(chunk, is_whole);
+                unowned += self.claimed_by_nobody(chunk);
             }
         }
+        assert!(
+            self.memory.epoch() != 0 || unowned == self.heaps.slabs(),
+            "a slice that is claimed is in a page, a run or a slab"
+        );
         thread::check_heads::<I>();
         let mut queued = 0;
         for heap in self.heaps.heaps().filter(|heap| is_whole(heap)) {
@@ -57,6 +63,17 @@ impl<I: Instance> Process<I> {
             );
         }
         assert!(queued == pages, "a page that is not full is in a queue");
+    }
+
+    /// Slices of a chunk that are neither free nor anybody's.
+    fn claimed_by_nobody(&self, chunk: &Chunk) -> usize {
+        let entry = self.memory.chunks.entry(chunk.index());
+        let committed = entry.committed.load(Ordering::Relaxed);
+        let claimed = committed & !entry.free.load(Ordering::Relaxed);
+        let is_nobodys = |&slice: &usize| {
+            claimed >> slice & 1 == 1 && chunk.owner(slice).word() == Owner::UNOWNED
+        };
+        (0..SLICES).filter(is_nobodys).count()
     }
 
     /// Free slices are nobody's; slices with an owner belong to a page or run that knows them; a full page has nothing to
