@@ -19,7 +19,7 @@ struct Check {
     variable: Option<(&'static str, &'static str)>,
 }
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 8] = [
     Check {
         name: "fmt",
         words: "fmt --all --check -- --color never",
@@ -53,6 +53,21 @@ const CHECKS: [Check; 6] = [
             -- --deny warnings",
         component: Some("clippy"),
         variable: Some(("CUSTOM_LIBFUZZER_PATH", "/libnone.a")),
+    },
+    Check {
+        name: "fmt rust-programs",
+        words: "fmt --manifest-path tests/rust-programs/Cargo.toml --all --check -- --color never",
+        component: Some("fmt"),
+        variable: None,
+    },
+    // As for a release, so that what runs in the compiler is built once for both.
+    Check {
+        name: "clippy rust-programs",
+        words: "clippy --quiet --release --locked --workspace --all-targets \
+            --manifest-path tests/rust-programs/Cargo.toml --target-dir target/rust-programs \
+            -- --deny warnings",
+        component: Some("clippy"),
+        variable: None,
     },
     Check {
         name: "doc",

@@ -26,6 +26,7 @@ mod process;
 mod programs;
 mod record;
 mod report;
+mod rust_programs;
 mod sanitizers;
 mod soak;
 mod symbols;
@@ -65,6 +66,8 @@ enum Command {
         /// Only these (the names of the scripts in `tests/suites`).
         names: Vec<String>,
     },
+    /// Compare what programs over well-known crates take on ralloc as global allocator and on the system's.
+    RustPrograms(rust_programs::Comparison),
     /// Write the table of clauses in `libralloc/README.md` from what the C programs say.
     Clauses,
     /// Record what a program asks of malloc, as a trace for the tests to replay.
@@ -95,7 +98,7 @@ struct Test {
     /// Name the tiers and what they do, and run nothing.
     #[arg(long)]
     list: bool,
-    /// In the tiers `c` and `programs`: only tests whose name contains this.
+    /// In the tiers `c`, `programs` and `rust-programs`: only tests whose name contains this.
     filter: Option<String>,
     /// Test this preload library instead of ours.
     #[arg(long, hide = true, value_name = "PATH")]
@@ -125,6 +128,7 @@ fn main() -> Result<ExitCode> {
         Command::Install(install) => install::run(&install).map(|()| ExitCode::SUCCESS),
         Command::Header => c_header::write().map(|()| ExitCode::SUCCESS),
         Command::Symbols { others } => symbols::print(&others).map(|()| ExitCode::SUCCESS),
+        Command::RustPrograms(comparison) => rust_programs::compare(&comparison),
         Command::Clauses => clauses::write(),
         Command::Fuzz(fuzzing) => fuzz::command(&fuzzing),
         Command::Bench { args } => cargo::bench(&args),

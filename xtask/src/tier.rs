@@ -5,7 +5,7 @@ use crate::{
     cross::{self, Cross},
     fuzz, instructions, interface, lint, loom, programs,
     report::Report,
-    sanitizers, soak, unit, valgrind,
+    rust_programs, sanitizers, soak, unit, valgrind,
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -24,6 +24,7 @@ pub(crate) enum Tier {
     Sanitizers,
     Valgrind,
     Programs,
+    RustPrograms,
     Cross,
     Soak,
 }
@@ -57,6 +58,7 @@ impl Tier {
         Self::Sanitizers,
         Self::Valgrind,
         Self::Programs,
+        Self::RustPrograms,
         Self::Cross,
         Self::Soak,
     ];
@@ -73,6 +75,7 @@ impl Tier {
             Self::Sanitizers => "sanitizers",
             Self::Valgrind => "valgrind",
             Self::Programs => "programs",
+            Self::RustPrograms => "rust-programs",
             Self::Soak => "soak",
             Self::Cross => "cross",
         }
@@ -94,6 +97,9 @@ impl Tier {
             }
             Self::Valgrind => "some of the C programs on the library under memcheck",
             Self::Programs => "real programs on the library, whose results are checked",
+            Self::RustPrograms => {
+                "programs over well-known crates, on ralloc as global allocator and on the system's"
+            }
             Self::Soak => "all scenarios at random, with many threads, for half a minute",
             Self::Cross => "some of the C programs on other processors and C libraries",
         }
@@ -111,6 +117,7 @@ impl Tier {
             Self::Sanitizers => sanitizers::run(report),
             Self::Valgrind => valgrind::run(request, report),
             Self::Programs => programs::run(request, report),
+            Self::RustPrograms => rust_programs::run(request, report),
             Self::Soak => soak::run(report),
             Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
         }
