@@ -19,7 +19,7 @@ pub(crate) fn run(size: u32, tree: &Path) -> Result<String> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(THREADS)
         .build()?;
-    let paths: Vec<_> = files(tree, &["rs", "c", "toml", "md"])?;
+    let paths = files(tree, &["rs", "c", "toml", "md"])?;
     let paths: Vec<_> = paths.iter().step_by(EVERY).collect();
     let mut total = (0, 0, 0);
     for _ in 0..size {
@@ -27,11 +27,11 @@ pub(crate) fn run(size: u32, tree: &Path) -> Result<String> {
         let syntaxes = SyntaxSet::load_defaults_newlines();
         let mut themes = ThemeSet::load_defaults().themes;
         let theme = themes.remove("Solarized (dark)").context("no such theme")?;
-        let one = |path: &&&Path| html(path, &syntaxes, &theme);
-        let paths: Vec<&Path> = paths.iter().map(|path| path.as_path()).collect();
-        let found = pool.install(|| {
-            let each: Result<Vec<_>> = paths.par_iter().map(|path| one(&path)).collect();
-            each
+        let found: Vec<_> = pool.install(|| {
+            let pages = paths.par_iter();
+            pages
+                .map(|path| html(path, &syntaxes, &theme))
+                .collect::<Result<_>>()
         })?;
         for (lines, page) in found {
             total.0 += lines;

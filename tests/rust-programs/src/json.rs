@@ -114,7 +114,9 @@ fn order(id: u64) -> Order {
         items: names.into_iter().map(item).collect(),
         notes: keys.into_iter().zip(notes).collect(),
         customer: format!("customer {}", numbers.below(1_000)),
-        discount: (id % 3 == 0).then(|| u8::try_from(numbers.below(100)).unwrap_or_default()),
+        discount: id
+            .is_multiple_of(3)
+            .then(|| u8::try_from(numbers.below(100)).unwrap_or_default()),
     }
 }
 

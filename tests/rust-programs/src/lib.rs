@@ -112,13 +112,3 @@ impl Numbers {
         (self.next() >> 16) % end
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn borders_of_parts_count() {
-        assert_ne!(Sum::of(b"ab").and(b"c").0, Sum::of(b"a").and(b"bc").0);
-    }
-}
