@@ -205,18 +205,22 @@ impl<I: Instance> Process<I> {
         claim(number)
     }
 
-    /// Take home what has arrived for the heap that serves counts.
-    fn tend_counts_heap(&self) {
-        let number = self.counts_heap.load(Ordering::Acquire);
-        let heap = (number != 0).then(|| self.heaps.heap(number)).flatten();
-        if let Some(heap) = heap.filter(|heap| !heap.inbox.is_empty()) {
-            self.tend(heap);
+    /// Take home what has arrived for heaps that serve counts: there are several if threads have met.
+    fn tend_counts_heaps(&self) {
+        // Relaxed: what this thread has delivered went to a heap that it knows of.
+        if self.counts_heap.load(Ordering::Relaxed) == 0 {
+            return;
         }
+        let waits = |heap: &&Heap| heap.for_counts.get() != 0 && !heap.inbox.is_empty();
+        self.heaps
+            .heaps()
+            .filter(waits)
+            .for_each(|heap| self.tend(heap));
     }
 
     /// Housekeeping, every [`Tuning::TICK`] refills.
     pub(crate) fn keep_house(&self, heap: &Heap, class: SizeClass) {
-        self.tend_counts_heap();
+        self.tend_counts_heaps();
         heap.sweep(&self.memory);
         self.donate(heap, class);
     }
@@ -405,7 +409,7 @@ impl<I: Instance> Process<I> {
         if !heap.inbox.is_empty() {
             self.tend(heap);
         }
-        self.tend_counts_heap();
+        self.tend_counts_heaps();
     }
 
     /// Borrow a heap for one operation of a thread that has none. Waits for nobody: the holder may never run again before

@@ -107,12 +107,20 @@ fn blocks_share_a_window_of_the_table() {
             let one = claim(memory, 1);
             let (two, three) = (neighbour(memory, one), neighbour(memory, one));
             let other = world::spawn(move || {
-                assert!(memory.huge.insert(&two, CHUNK, &memory.kernel));
+                assert!(
+                    memory
+                        .huge
+                        .insert(&two, CHUNK, &memory.chunks, &memory.kernel)
+                );
                 use_block(memory, two.base, 1);
             });
             let removed = memory.huge.remove(one).expect("a live block");
             assert_eq!(removed.size, CHUNK);
-            assert!(memory.huge.insert(&three, CHUNK / 2, &memory.kernel));
+            assert!(
+                memory
+                    .huge
+                    .insert(&three, CHUNK / 2, &memory.chunks, &memory.kernel)
+            );
             other.join();
             assert_eq!(memory.huge.usable(two.base), Some(CHUNK));
             assert_eq!(memory.huge.usable(three.base), Some(CHUNK / 2));

@@ -8,6 +8,7 @@ mod fork;
 mod huge;
 mod inbox;
 mod pages;
+mod parts;
 mod threads;
 mod world;
 
