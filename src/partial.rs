@@ -77,6 +77,10 @@ pub(crate) unsafe fn free_part<I: Instance>(part: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller's promise.
     let slot = unsafe { slot_of::<I>(part) };
     let (start, whole) = (slot.start(), slot.size());
+    if !holds_all(slot, bytes) {
+        // Before the others can know that this part is free: then the memory may be somebody else's at any moment.
+        purge_inside::<I>(slot, part, bytes);
+    }
     let taken = if slot.count().is_none() && bytes == whole {
         Taken::Last
     } else {
@@ -86,7 +90,7 @@ pub(crate) unsafe fn free_part<I: Instance>(part: NonNull<u8>, bytes: usize) {
     match taken {
         // SAFETY: all of the block has been given up.
         Taken::Last => unsafe { alloc::free::<I>(start.as_ptr()) },
-        Taken::Part => purge_inside::<I>(slot, part, bytes),
+        Taken::Part => {}
         Taken::TooMuch => fatal(
             &I::process().memory.kernel,
             PARTS_OVERLAP,
