@@ -38,6 +38,8 @@ pub(crate) struct Entry {
     extent: AtomicUsize,
     /// How many bytes of it are yet to be freed, see [`cold`](crate::cold).
     pub(crate) count: AtomicUsize,
+    /// Where in it a block of odd alignment begins, 0 if it is no such block.
+    pub(crate) odd: AtomicUsize,
 }
 
 const _: () = assert!(
@@ -51,6 +53,7 @@ impl Entry {
             base: AtomicUsize::new(0),
             extent: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
+            odd: AtomicUsize::new(0),
         }
     }
 
@@ -137,6 +140,7 @@ impl Huge {
                 entry.set_extent(span.size, asked);
                 // Relaxed: as the extent.
                 entry.count.store(0, Ordering::Relaxed);
+                entry.odd.store(0, Ordering::Relaxed);
                 if cfg!(debug_assertions) {
                     entry.check();
                 }
@@ -248,6 +252,7 @@ impl Huge {
             spill.set_extent(size, asked);
             // Relaxed: as the extent.
             spill.count.store(0, Ordering::Relaxed);
+            spill.odd.store(0, Ordering::Relaxed);
             // Relaxed: only the holder of the block looks for it.
             spill.base.store(span.start(), Ordering::Relaxed);
         }

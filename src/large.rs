@@ -7,6 +7,7 @@ use crate::{
     chunk_entry::Run,
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE},
     huge::Entry,
+    primitive::Ordering,
     process::Instance,
     thread,
 };
@@ -188,20 +189,24 @@ pub(crate) fn allocate_odd_huge<I: Instance>(size: usize, align: usize) -> Optio
     // SAFETY: there is room for that.
     let block = unsafe { base.add(offset) };
     if offset != 0 {
+        if let Some((_, entry)) = I::process().memory.huge.containing(base) {
+            // Relaxed: whoever frees the block was given it after this.
+            entry
+                .odd
+                .store(block.as_ptr().expose_provenance(), Ordering::Relaxed);
+        }
         // SAFETY: the word is in the mapping, which is ours, and in front of the block.
         let window = unsafe { Chunk::of(block) };
-        let mark = Owner::nobody(Owner::UNOWNED | Owner::INTERIOR);
-        window.set_owner(Chunk::slice_of(block), mark);
+        window.set_owner(Chunk::slice_of(block), Owner::nobody(Owner::UNOWNED));
     }
     Some(block)
 }
 
 /// The huge block in which a block of odd alignment begins at `block`, which is in no chunk.
 fn odd_huge<'a, I: Instance>(block: NonNull<u8>) -> Option<(NonNull<u8>, &'a Entry)> {
-    let found = I::process().memory.huge.containing(block)?;
-    // SAFETY: a huge block consists of whole windows, so that in which the address lies is mapped.
-    let owner = unsafe { Chunk::of(block) }.owner(Chunk::slice_of(block));
-    (owner.has(Owner::UNOWNED) && owner.has(Owner::INTERIOR)).then_some(found)
+    let (base, entry) = I::process().memory.huge.containing(block)?;
+    let begins = entry.odd.load(Ordering::Relaxed) == block.as_ptr().addr();
+    begins.then_some((base, entry))
 }
 
 /// The usable bytes of a block of odd alignment at `block`, which is in no chunk.
