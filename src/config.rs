@@ -106,6 +106,28 @@ const _: () = {
 ///
 /// Every constant has a default, chosen by measurement where it says so; implement the trait for a type of your
 /// own and override what should differ.
+///
+/// ```
+/// use ralloc::{Ralloc, Tuning};
+///
+/// /// Keeps little that is free, and hands memory out in small portions.
+/// pub struct Thrifty;
+///
+/// impl Tuning for Thrifty {
+///     const IDLE_FLOOR: usize = 1 << 20;
+///     const REFILL_BYTES: usize = 512;
+/// }
+///
+/// ralloc::instance! {
+///     /// The allocator of this program.
+///     pub struct Mine: Thrifty;
+/// }
+///
+/// #[global_allocator]
+/// static GLOBAL: Ralloc<Mine> = Ralloc::new();
+///
+/// assert_eq!(vec![7; 1000].len(), 1000);
+/// ```
 pub trait Tuning: 'static {
     /// Bytes that are mapped of the first chunk to begin with: small processes stay small, and on Redox `fork` and exit walk
     /// every reserved page. Doubled until the chunk is whole (4 MiB); later chunks are mapped whole.
@@ -124,7 +146,7 @@ pub trait Tuning: 'static {
     const TICK: u32 = 64;
     /// Idle memory (free, but resident) that may be kept whatever the program does.
     const IDLE_FLOOR: usize = 8 * MIB;
-    /// Idle memory that may be kept as a share of live memory: one part in `IDLE_SHARE`.
+    /// Idle memory that may be kept as a share of live memory: one part in `IDLE_SHARE`, which is not 0.
     const IDLE_SHARE: usize = 8;
     /// Idle memory is worth keeping if the program soon wants it again. What it has claimed while it gave back the last
     /// `CHURN_WINDOW` bytes tells; so much may be kept.
@@ -170,6 +192,15 @@ pub enum Purge {
 }
 
 /// The defaults of [`Tuning`].
+///
+/// ```
+/// ralloc::instance! {
+///     /// One more allocator of the ordinary kind.
+///     pub struct Another: ralloc::Defaults;
+/// }
+/// let block = ralloc::Block::<Another>::new(100, 8);
+/// assert_eq!(block.len(), 100);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Defaults;
 

@@ -72,6 +72,12 @@ pub fn alloc_zeroed(size: usize, align: usize) -> NonNull<u8> {
 
 /// Give back the block of `size` bytes at `block`. Any thread may.
 ///
+/// ```
+/// let block = ralloc::alloc(100, 8);
+/// // SAFETY: allocated above with this size, freed once.
+/// unsafe { ralloc::free(block, 100) };
+/// ```
+///
 /// # Safety
 ///
 /// `block` was allocated by this allocator, or resized, with `size` bytes, and is not used any more.
@@ -113,6 +119,15 @@ pub unsafe fn realloc(block: NonNull<u8>, old: usize, size: usize, align: usize)
 }
 
 /// As [`realloc`], but asks no handler.
+///
+/// ```
+/// let block = ralloc::alloc(10, 1);
+/// // SAFETY: the block has 10 bytes, also after a request that failed.
+/// unsafe {
+///     assert!(ralloc::try_realloc(block, 10, usize::MAX, 1).is_err());
+///     ralloc::free(block, 10);
+/// }
+/// ```
 ///
 /// # Errors
 ///
@@ -190,6 +205,16 @@ pub unsafe fn usable_size(block: NonNull<u8>, size: usize) -> usize {
 /// Move the program break by `increment` bytes (`sbrk`, SUSv2). Returns where it was. The heap never uses the break, so
 /// moving it harms nothing.
 ///
+/// ```
+/// // SAFETY: nobody else in this program uses the break.
+/// unsafe {
+///     let mine = ralloc::sbrk(4096)?;
+///     mine.write_bytes(7, 4096);
+///     assert_eq!(ralloc::sbrk(-4096)?, mine.add(4096));
+/// }
+/// # Ok::<(), ralloc::Failure>(())
+/// ```
+///
 /// # Errors
 ///
 /// The kernel refuses, or has no break; then it is where it was.
@@ -203,6 +228,14 @@ pub unsafe fn sbrk(increment: isize) -> Result<*mut u8, Failure> {
 }
 
 /// Give back to the kernel what can be given back. Returns whether anything was.
+///
+/// ```
+/// #[global_allocator]
+/// static GLOBAL: ralloc::Ralloc = ralloc::Ralloc::new();
+///
+/// drop(vec![7_u8; 1 << 20]);
+/// assert!(ralloc::trim());
+/// ```
 pub fn trim() -> bool {
     verbs::trim::<Global>()
 }
@@ -219,6 +252,14 @@ pub fn stats() -> Stats {
 }
 
 /// Walk the whole state of the allocator and check every structure's equation. Meant for tests; slow.
+///
+/// ```
+/// let block = ralloc::alloc(100, 8);
+/// // SAFETY: this program has one thread.
+/// unsafe { ralloc::verify() };
+/// # // SAFETY: allocated above with this size, freed once.
+/// # unsafe { ralloc::free(block, 100) };
+/// ```
 ///
 /// # Panics
 ///

@@ -3,6 +3,7 @@
 use core::{
     alloc::{GlobalAlloc, Layout},
     marker::PhantomData,
+    mem,
     ptr::NonNull,
 };
 
@@ -65,7 +66,7 @@ unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
-        insist::<I>(size, align, || {
+        insist_here::<I>(size, align, || {
             if partial::is_on::<I>() {
                 partial::allocate::<I>(size, align, true)
             } else {
@@ -81,7 +82,7 @@ unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
         if cfg!(debug_assertions) {
             check::<I>(block, layout.size());
         }
-        insist::<I>(new_size, layout.align(), || {
+        insist_here::<I>(new_size, layout.align(), || {
             if partial::is_on::<I>() {
                 // SAFETY: the caller's promise; a request that fails leaves the block as it was.
                 unsafe { partial::reallocate::<I>(block, layout.size(), new_size, layout.align()) }
@@ -96,13 +97,34 @@ unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
 /// What [`GlobalAlloc::alloc`] does when there is no block at hand.
 #[inline(never)]
 fn allocate<I: Instance>(size: usize, align: usize) -> *mut u8 {
-    insist::<I>(size, align, || {
+    insist_here::<I>(size, align, || {
         if partial::is_on::<I>() {
             partial::allocate::<I>(size, align, false)
         } else {
             alloc::allocate_aligned::<I>(size, align)
         }
     })
+}
+
+/// As [`insist`], but a handler that unwinds ends the process: a global allocator must not.
+fn insist_here<I: Instance>(
+    size: usize,
+    align: usize,
+    attempt: impl FnMut() -> *mut u8,
+) -> *mut u8 {
+    let bomb = Unwinding;
+    let block = insist::<I>(size, align, attempt);
+    mem::forget(bomb);
+    block
+}
+
+/// Dropped only by a panic that passes through; a second one ends the process.
+struct Unwinding;
+
+impl Drop for Unwinding {
+    fn drop(&mut self) {
+        panic!("ralloc: an out-of-memory handler unwinds from GlobalAlloc");
+    }
 }
 
 /// # Safety

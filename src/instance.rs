@@ -4,7 +4,8 @@
 /// [`native`](crate::native); its state; and the words that each thread has for it (576 bytes).
 ///
 /// The allocator stands on the kernel that the program runs on, and follows the [`Tuning`](crate::Tuning) that is named. Several
-/// can live in one program, at most 16; blocks of one must not be given to another.
+/// can live in one program, at most 16; blocks of one must not be given to another. Two of the same name, in different modules of a crate,
+/// must not stand at the same line and column of their files: the linker would take their words for the same and refuse them.
 ///
 /// ```
 /// use core::alloc::{GlobalAlloc, Layout};
@@ -41,7 +42,7 @@ macro_rules! instance {
             mod words {
                 $crate::platform::thread_block! {
                     /// The words of a thread.
-                    pub struct Words;
+                    pub struct $name;
                 }
             }
 
@@ -50,7 +51,7 @@ macro_rules! instance {
             // SAFETY: the state is one static.
             unsafe impl $crate::Instance for $name {
                 type Platform = $crate::platform::System;
-                type Thread = words::Words;
+                type Thread = words::$name;
                 type Tuning = $tuning;
 
                 #[inline(always)]

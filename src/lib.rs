@@ -4,6 +4,28 @@
 //! more of it than the program is using. For Redox' relibc, for C programs on Linux (package `libralloc`), and for Rust
 //! programs (`Ralloc`, as `#[global_allocator]`).
 //!
+//! # Three ways to use it
+//!
+//! - **As the allocator of a Rust program**: [`Ralloc`] as `#[global_allocator]`, on stable Rust. [`set_oom_handler`] says what happens
+//!   when there is no memory; [`Ralloc<Partial>`](Ralloc) (feature `partial`) allows vectors to be freed in parts.
+//! - **By its own verbs**: [`alloc()`], [`try_alloc`], [`free`], [`realloc`], [`realloc_inplace`] take sizes and any alignment;
+//!   [`Block`] is a block with one owner, that can be split. [`stats()`], [`trim`], [`verify`], [`donate`] and [`sbrk()`](fn@sbrk) are about the
+//!   allocator as a whole.
+//! - **As several allocators, or inside a libc**: [`instance!`] defines an allocator of its own with the policy of a [`Tuning`], for
+//!   collections or beside the program's; the functions of [`native`] take it as a parameter. A libc implements [`Instance`] by hand, for
+//!   another kernel or another place for the words of a thread, and calls [`c_abi`].
+//!
+//! ```
+//! #[global_allocator]
+//! static GLOBAL: ralloc::Ralloc = ralloc::Ralloc::new();
+//!
+//! let text = String::from("served by ralloc");
+//! let block = ralloc::Block::<ralloc::Global>::new(1000, 24);
+//! assert!(block.as_ptr().addr().get().is_multiple_of(24) && !text.is_empty());
+//! ```
+//!
+//! Each promise has an example in `examples/` and a row in the README.
+//!
 //! # The map
 //!
 //! The order of the modules is the order of the dependencies: a module uses only those above it.
@@ -12,8 +34,11 @@
 //! |---|---|---|
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
 //! | shapes | `block` `free_list` `page` `queue` `cold` `chunk` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
-//! | owners | `memory` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
-//! | doors | [`alloc`](mod@alloc) (READ SECOND) [`c_abi`] [`sbrk`] [`stats`] [`info`] `global_alloc` | the verbs, as the outside knows them |
+//! | owners | `memory` `slot` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
+//! | doors: what they share | `fatal` `large` `foreign` | last lines; blocks above 32 KiB; pointers that are not ours |
+//! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
+//! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `verify` | the program break, and what the allocator holds |
+//! | doors: C and Rust | [`c_abi`] `instance` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` | the verbs, as the outside knows them |
 //!
 //! Below all of them is the crate `ralloc-platform`: the kernel behind one trait.
 //!

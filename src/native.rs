@@ -4,6 +4,20 @@
 //! A block is known by where it begins and how many bytes of it were asked for; sizes and alignments are in bytes. An alignment is any
 //! number but 0. A block of no bytes is no block: a pointer that is not null, at a multiple of the alignment, which may be freed
 //! and resized as any other.
+//!
+//! ```
+//! use ralloc::native;
+//!
+//! ralloc::instance! {
+//!     /// An allocator beside that of the program.
+//!     pub struct Mine: ralloc::Defaults;
+//! }
+//!
+//! let block = native::alloc::<Mine>(1000, 24);
+//! assert!(block.addr().get().is_multiple_of(24));
+//! // SAFETY: allocated above with this size, freed once.
+//! unsafe { native::free::<Mine>(block, 1000) };
+//! ```
 
 use core::ptr::{self, NonNull};
 

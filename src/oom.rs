@@ -1,11 +1,38 @@
 //! What happens when there is no memory.
 //!
 //! The kernel has refused, and everything that could be given back has been: the *handler* is asked, that of the thread before that of
-//! the process. It may free memory and have the request tried again, give up, or not return. While it runs, requests of the
+//! the process. It may free memory and have the request tried again, give up, or not return: end the process, wait for ever, or unwind,
+//! though not through `GlobalAlloc`, where a panic of a handler ends the process. While it runs, requests of the
 //! same thread that fail do so at once: a handler is never called from within a handler.
 //!
 //! Only requests that promise an answer ask it: [`alloc`](crate::alloc()) and its relatives, and `GlobalAlloc`. Those named
 //! `try_` and the C functions do not.
+//!
+//! ```
+//! use ralloc::{OutOfMemory, Recovery};
+//! use std::sync::Mutex;
+//!
+//! #[global_allocator]
+//! static GLOBAL: ralloc::Ralloc = ralloc::Ralloc::new();
+//!
+//! static CACHE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+//!
+//! fn drop_the_cache(_: OutOfMemory) -> Recovery {
+//!     // The thread that is out of memory may be the one that holds the lock.
+//!     match CACHE.try_lock() {
+//!         Ok(mut cache) if cache.capacity() != 0 => {
+//!             *cache = Vec::new();
+//!             Recovery::Retry
+//!         }
+//!         _ => Recovery::GiveUp,
+//!     }
+//! }
+//!
+//! CACHE.lock().unwrap().resize(1000, 0);
+//! ralloc::set_oom_handler(Some(drop_the_cache));
+//! assert!(Vec::<u8>::new().try_reserve(1 << 60).is_err());
+//! assert_eq!(CACHE.lock().unwrap().capacity(), 0);
+//! ```
 
 use core::{error, fmt};
 
@@ -19,6 +46,12 @@ use crate::{
 };
 
 /// A request that could not be served.
+///
+/// ```
+/// let refused = ralloc::try_alloc(1 << 60, 8).unwrap_err();
+/// assert_eq!((refused.size, refused.align), (1 << 60, 8));
+/// assert_eq!(refused.to_string(), "out of memory: 1152921504606846976 bytes at a multiple of 8");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutOfMemory {
     /// Bytes asked for.

@@ -27,6 +27,15 @@ pub struct ClassUse {
 
 /// A picture of an allocator, in bytes unless it says otherwise. Exact while no other thread uses the
 /// allocator; otherwise each figure is one that was true at some moment.
+///
+/// ```
+/// let block = ralloc::alloc(10 << 20, 16);
+/// let stats = ralloc::stats();
+/// assert!(stats.huge >= 10 << 20 && stats.live >= stats.huge && stats.mapped >= stats.live);
+/// assert!(stats.to_string().starts_with("ralloc: statistics"));
+/// # // SAFETY: allocated above with this size, freed once.
+/// # unsafe { ralloc::free(block, 10 << 20) };
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {

@@ -30,7 +30,8 @@ const CHECKS: [Check; 8] = [
     // handler is not the library's: so the library is looked at by itself.
     Check {
         name: "clippy",
-        words: "clippy --quiet --workspace --exclude libralloc --all-targets -- --deny warnings",
+        words: "clippy --quiet --workspace --exclude libralloc --all-targets \
+            --features ralloc/partial,ralloc/thread_oom,ralloc/allocator-api2 -- --deny warnings",
         component: Some("clippy"),
         variable: None,
     },
@@ -71,7 +72,8 @@ const CHECKS: [Check; 8] = [
     },
     Check {
         name: "doc",
-        words: "doc --quiet --workspace --no-deps",
+        words: "doc --quiet --workspace --no-deps \
+            --features ralloc/partial,ralloc/thread_oom,ralloc/allocator-api2",
         component: None,
         variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
     },

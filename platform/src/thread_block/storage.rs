@@ -1,7 +1,7 @@
 //! The block itself: a hidden symbol in `.tbss`, of which the C library gives each thread a copy that reads zero.
 
 /// Define a block of [`THREAD_WORDS`](crate::THREAD_WORDS) words of static thread-local storage, and the type that leads to it: for
-/// an allocator beside the one that has [`StaticBlock`].
+/// an allocator beside the one that has [`StaticBlock`](crate::StaticBlock).
 ///
 /// It stands among the items of a module, not in a function.
 ///
