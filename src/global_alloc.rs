@@ -27,7 +27,7 @@ use crate::{
 /// assert_eq!(numbers.iter().sum::<u64>(), 499_500);
 /// ```
 ///
-/// `alloc` with a layout that the compiler knows is five instructions on x86-64 (six without the feature `local-exec`), unless the
+/// `alloc` with a layout that the compiler knows is seven instructions on x86-64 (eight without the feature `local-exec`), unless the
 /// thread has no block of that size at hand. When there is no memory the handler is asked, see
 /// [`oom`](crate::oom); if there is none, or it gives up, the answer is null.
 ///

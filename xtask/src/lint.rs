@@ -19,7 +19,7 @@ struct Check {
     variable: Option<(&'static str, &'static str)>,
 }
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     Check {
         name: "fmt",
         words: "fmt --all --check -- --color never",
@@ -76,6 +76,13 @@ const CHECKS: [Check; 8] = [
             --features ralloc/partial,ralloc/thread_oom,ralloc/allocator-api2",
         component: None,
         variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
+    },
+    // Both together, and built from what is packed: neither is on a registry for the other.
+    Check {
+        name: "package",
+        words: "package --quiet --package ralloc-platform --package ralloc --allow-dirty",
+        component: None,
+        variable: None,
     },
 ];
 
