@@ -99,7 +99,11 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
         let system = once(&built.system, program.name, program.short)?;
         for (name, binary) in [("ralloc", &built.ralloc), ("assertions", &checked)] {
             let outcome = match once(binary, program.name, program.short) {
-                Err(error) => (None, Outcome::failed(format!("{error:#}"), "")),
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    let (reason, output) = said.split_once('\n').unwrap_or((&said, ""));
+                    (None, Outcome::failed(reason, output))
+                }
                 Ok(run) => (Some(run.time), same(&system.found, &run.found)),
             };
             report.add(&format!("{} ({name})", program.name), outcome.0, &outcome.1);
