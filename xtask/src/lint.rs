@@ -64,7 +64,7 @@ const CHECKS: [Check; 9] = [
     // As for a release, so that what runs in the compiler is built once for both.
     Check {
         name: "clippy rust-programs",
-        words: "clippy --quiet --release --locked --workspace --all-targets \
+        words: "clippy --quiet --release --workspace --all-targets \
             --manifest-path tests/rust-programs/Cargo.toml --target-dir target/rust-programs \
             -- --deny warnings",
         component: Some("clippy"),

@@ -153,7 +153,7 @@ fn build_checked(built: &Built) -> Result<PathBuf> {
 /// Returns the folder of the programs.
 fn build_with(options: &[String], words: &[&str]) -> Result<PathBuf> {
     let target = cargo::target()?.join("rust-programs");
-    let mut build = cargo::command(&["build", "--quiet", "--release", "--locked"]);
+    let mut build = cargo::command(&["build", "--quiet", "--release"]);
     build.args(words).arg("--manifest-path");
     build.arg(cargo::root().join(FOLDER).join("Cargo.toml"));
     build.arg("--target-dir").arg(&target);
