@@ -406,9 +406,14 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
         }
         return;
     }
-    let head = chunk.head_of(slice, owner);
+    let (head, owner) = if owner.has(Owner::NOT_HEAD) {
+        let head = chunk.head_of(slice, owner);
+        (head, chunk.owner(head))
+    } else {
+        (slice, owner)
+    };
     let page = chunk.page(head);
-    let start = if chunk.owner(head).has(Owner::INTERIOR) {
+    let start = if owner.has(Owner::INTERIOR) {
         page.block_start(block)
     } else if page.begins_block(block) {
         block
