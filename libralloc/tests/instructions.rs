@@ -1,4 +1,4 @@
-// packages: gcc libc6-dev
+// packages: binutils gcc libc6-dev
 //! How many instructions the hit paths of the built library execute, counted by single-stepping a program that has
 //! the library preloaded. The bounds are those of the design; they do not depend on how busy the machine is.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -297,4 +297,55 @@ fn hit_paths_stay_short() {
     );
     assert!((1..=FREE).contains(&free.instructions), "free: {free:?}");
     assert_eq!(malloc.locked + free.locked, 0, "no locked instruction");
+}
+
+/// Instructions of a function of the Rust program `tests/hits/program.rs`, `ret` not included, if nothing on the way is missing.
+fn instructions_of(program: &Path, function: &str) -> usize {
+    let output = Command::new("objdump")
+        .args([
+            "--no-show-raw-insn",
+            &format!("--disassemble={function}"),
+            "-d",
+        ])
+        .arg(program)
+        .output()
+        .expect("objdump");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let body = text.split_once(&format!("<{function}>:\n"));
+    let (_, body) = body.unwrap_or_else(|| panic!("no {function} in {text}"));
+    let is_return = |line: &&str| !line.trim_end().ends_with("ret");
+    body.lines().take_while(is_return).count()
+}
+
+/// The hit path is the one that falls through: jumps on it lead away.
+#[test]
+fn constant_layouts_stay_short() {
+    // The index of the head is moved to a register, twice; without `local-exec` the distance of the block is as well.
+    for (features, alloc, dealloc) in [("global", 8, 18), ("local-exec", 7, 17)] {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "ralloc",
+                "--example",
+                "hits",
+            ])
+            .args(["--features", features])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .status();
+        assert!(built.expect("cargo").success());
+        let program = library().with_file_name("examples").join("hits");
+        let counted = ["hit_alloc", "hit_dealloc"].map(|name| instructions_of(&program, name));
+        println!("{features}: alloc and dealloc {counted:?} instructions");
+        assert!(
+            (1..=alloc).contains(&counted[0]),
+            "{features}: alloc {counted:?}"
+        );
+        assert!(
+            (1..=dealloc).contains(&counted[1]),
+            "{features}: dealloc {counted:?}"
+        );
+    }
 }
