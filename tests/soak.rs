@@ -12,6 +12,7 @@ use common::{
     scenario::{self, SCENARIOS, Subject, Surroundings},
 };
 use ralloc::c_abi;
+use ralloc_platform::sim::Lock;
 use std::{
     env, fs,
     hash::{BuildHasher, RandomState},
@@ -123,7 +124,7 @@ fn round(draw: &mut Draw, threads: usize) {
 
 /// Threads each do one thing among others and go; another comes for each that has gone.
 fn company(draw: &mut Draw, threads: usize) {
-    let (heirs, pool) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let (heirs, pool) = (Lock::new(Vec::new()), Lock::new(Vec::new()));
     let left = Mutex::new(threads + threads / 2);
     let next = || {
         let mut left = left.lock().expect("no panic while it is held");
@@ -145,13 +146,13 @@ fn company(draw: &mut Draw, threads: usize) {
         }
     });
     for rest in [heirs, pool] {
-        let rest = rest.into_inner().expect("no panic");
+        let rest = rest.into_inner();
         rest.into_iter().for_each(Held::free);
     }
 }
 
 /// One scenario in one thread.
-fn once(seed: u64, heirs: &Mutex<Vec<Held>>, pool: &Mutex<Vec<Held>>) {
+fn once(seed: u64, heirs: &Lock<Vec<Held>>, pool: &Lock<Vec<Held>>) {
     let mut draw = Draw::new(seed);
     let surroundings = match draw.below(3) {
         0 => Surroundings::Plain,
@@ -162,7 +163,7 @@ fn once(seed: u64, heirs: &Mutex<Vec<Held>>, pool: &Mutex<Vec<Held>>) {
     scenario(&mut Subject::new(seed, surroundings));
     // What others have left is freed by whoever comes by.
     let inherited: Vec<_> = {
-        let mut heirs = heirs.lock().expect("no panic while it is held");
+        let mut heirs = heirs.lock();
         let keep = heirs.len() / 2;
         heirs.drain(keep..).collect()
     };

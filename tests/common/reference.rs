@@ -2,6 +2,7 @@
 
 use super::{Case, Held, kernel};
 use ralloc::{alloc, c_abi, sbrk};
+use ralloc_platform::sim::Lock;
 use std::{collections::BTreeMap, ptr};
 
 /// One call. Blocks are picked from the live ones, by a number that is reduced to their count.
@@ -200,6 +201,9 @@ fn has_refused() -> bool {
 }
 
 fn moves_break(bytes: usize) {
+    // The process has one break, and other threads may be at the same test.
+    static BREAK: Lock<()> = Lock::new(());
+    let _mine = BREAK.lock();
     let by = bytes as isize;
     // SAFETY: nobody else uses the break.
     if let Ok(old) = unsafe { sbrk::sbrk::<Case>(by) } {
