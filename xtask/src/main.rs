@@ -19,6 +19,7 @@ mod interface;
 mod library;
 mod lint;
 mod loom;
+mod mutants;
 mod machine;
 mod needs;
 mod pool;
@@ -76,6 +77,8 @@ enum Command {
     Soak(soak::Soak),
     /// Fuzz: look for sequences of operations on which the allocator fails.
     Fuzz(fuzz::Fuzzing),
+    /// Break the allocator in many small ways, and see whether the tests notice each.
+    Mutants(mutants::Mutants),
     /// Build the library and install it: library, header, manual page, pkg-config file, launcher.
     Install(install::Install),
     /// Write `libralloc/include/ralloc.h` from the sources of the functions.
@@ -131,6 +134,7 @@ fn main() -> Result<ExitCode> {
         Command::RustPrograms(comparison) => rust_programs::compare(&comparison),
         Command::Clauses => clauses::write(),
         Command::Fuzz(fuzzing) => fuzz::command(&fuzzing),
+        Command::Mutants(mutants) => mutants::run(&mutants),
         Command::Bench { args } => cargo::bench(&args),
     }
 }
