@@ -7,6 +7,54 @@ use core::{
 
 use crate::{alloc, global_alloc::Ralloc, process::Instance};
 
+/// `Ralloc` as the `Allocator` that the calling module has imported, with the `AllocError` beside it: the two traits have the same
+/// methods.
+macro_rules! implement_allocator {
+    () => {
+        // SAFETY: blocks are live until they are freed, wherever the handle is; all handles of an instance are the same allocator.
+        unsafe impl<I: Instance> Allocator for Ralloc<I> {
+            #[inline]
+            fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                collection::allocate(self, layout).ok_or(AllocError)
+            }
+
+            #[inline]
+            fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+                collection::allocate_zeroed(self, layout).ok_or(AllocError)
+            }
+
+            #[inline]
+            unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+                // SAFETY: the caller's promise.
+                unsafe { collection::deallocate(self, block, layout) };
+            }
+
+            #[inline]
+            unsafe fn grow(
+                &self,
+                block: NonNull<u8>,
+                old: Layout,
+                new: Layout,
+            ) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promise.
+                unsafe { collection::resize(self, block, old, new) }.ok_or(AllocError)
+            }
+
+            #[inline]
+            unsafe fn shrink(
+                &self,
+                block: NonNull<u8>,
+                old: Layout,
+                new: Layout,
+            ) -> Result<NonNull<[u8]>, AllocError> {
+                // SAFETY: the caller's promise.
+                unsafe { collection::resize(self, block, old, new) }.ok_or(AllocError)
+            }
+        }
+    };
+}
+pub(crate) use implement_allocator;
+
 /// A block, and how many bytes of it were asked for.
 fn slice(block: *mut u8, size: usize) -> Option<NonNull<[u8]>> {
     Some(NonNull::slice_from_raw_parts(NonNull::new(block)?, size))

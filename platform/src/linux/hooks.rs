@@ -32,14 +32,14 @@ pub(super) fn install(hooks: Hooks) {
     let mut key = 0;
     // SAFETY: the key is written before it is read, and the destructor is a plain function.
     if unsafe { libc::pthread_key_create(&raw mut key, Some(thread_exit)) } == 0 {
-        // Release: pairs with the Acquire in `arm_thread_exit`; publishes `HOOKS`.
+        // Release: pairs with the Acquire in `arm_thread_exit`; the key is made.
         THREAD_EXIT_KEY.store(encode_key(key), Release);
     }
 }
 
 /// See [`Platform::arm_thread_exit`](crate::Platform::arm_thread_exit).
 pub(super) fn arm_thread_exit() -> bool {
-    // Acquire: pairs with the Release in `install`; makes the hooks visible to the exit of this thread.
+    // Acquire: pairs with the Release in `install`.
     let Some(key) = decode_key(THREAD_EXIT_KEY.load(Acquire)) else {
         return false;
     };
