@@ -14,15 +14,19 @@ extern crate std;
 
 use core::ptr::NonNull;
 
+mod entropy;
+mod hooks;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod loader;
 #[cfg(target_os = "linux")]
 mod process_info;
+#[cfg(target_os = "redox")]
+pub mod redox;
 #[cfg(all(target_os = "linux", any(test, feature = "sim")))]
 pub mod sim;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "redox"))]
 mod thread_block;
 
 #[cfg(target_os = "linux")]
@@ -33,10 +37,12 @@ pub use linux::{EINVAL, ENOMEM, errno, set_errno};
 pub use loader::{next_symbol, symbol_in};
 #[cfg(target_os = "linux")]
 pub use process_info::{environment, keep_stderr, resident, write_stream};
-#[cfg(target_os = "linux")]
+#[cfg(target_os = "redox")]
+pub use redox::{EINVAL, ENOMEM, Redox as System};
+#[cfg(any(target_os = "linux", target_os = "redox"))]
 pub use thread_block::StaticBlock;
 #[cfg(all(
-    target_os = "linux",
+    any(target_os = "linux", target_os = "redox"),
     any(
         all(target_arch = "x86_64", target_pointer_width = "64"),
         all(target_arch = "aarch64", target_pointer_width = "64"),
@@ -240,7 +246,10 @@ macro_rules! on_load {
                 $function();
             }
             #[used]
-            #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+            #[cfg_attr(
+                any(target_os = "linux", target_os = "redox"),
+                unsafe(link_section = ".init_array")
+            )]
             static LOAD: extern "C" fn() = call_on_load;
         };
     };
@@ -280,7 +289,10 @@ macro_rules! on_unload {
                 $function();
             }
             #[used]
-            #[cfg_attr(target_os = "linux", unsafe(link_section = ".fini_array"))]
+            #[cfg_attr(
+                any(target_os = "linux", target_os = "redox"),
+                unsafe(link_section = ".fini_array")
+            )]
             static UNLOAD: extern "C" fn() = call_on_unload;
         };
     };

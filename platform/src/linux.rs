@@ -6,7 +6,7 @@
 
 mod hooks;
 
-use crate::{Hooks, Platform, process_info::stderr};
+use crate::{Hooks, Platform, entropy::stir, process_info::stderr};
 use core::{
     ffi::c_void,
     ptr::{self, NonNull},
@@ -359,14 +359,6 @@ fn makeshift_entropy() -> usize {
         word = stir(word ^ stir(low) ^ stir(!high));
     }
     stir(word.wrapping_add(call))
-}
-
-/// A bijection that spreads each bit over all (the finaliser of SplitMix64).
-fn stir(word: usize) -> usize {
-    let mut bits = (word as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (bits ^ bits >> 31) as usize
 }
 
 /// Let SIGABRT through to this thread.

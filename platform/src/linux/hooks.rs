@@ -1,28 +1,18 @@
 //! When threads exit and around `fork`: what the C library calls, and what is called in turn.
 
-use crate::{Hooks, Platform, linux::Linux};
+use crate::{Hooks, hooks, linux::Linux};
 use core::{
-    cell::UnsafeCell,
     ffi::c_void,
     ptr,
     sync::atomic::{
-        AtomicBool, AtomicUsize,
-        Ordering::{Acquire, Relaxed, Release},
+        AtomicUsize,
+        Ordering::{Acquire, Release},
     },
 };
 
 /// See [`Platform::install`](crate::Platform::install).
 pub(super) fn install(hooks: Hooks) {
-    let number = INSTALLING.fetch_add(1, Relaxed);
-    let Some(installed) = HOOKS.get(number) else {
-        Linux.write_stderr(b"ralloc: too many allocators in one program\n");
-        Linux.abort();
-    };
-    // SAFETY: this is the only writer, ever: the number is ours. Readers come after the Release below.
-    unsafe { *installed.hooks.get() = Some(hooks) };
-    // Release: pairs with the Acquire in `hooks`.
-    installed.ready.store(true, Release);
-    if number != 0 {
+    if !hooks::install(hooks, &Linux) {
         return; // The C library knows already whom to call.
     }
     // SAFETY: three plain functions that stay where they are. An error means that the C library had no memory
@@ -46,26 +36,6 @@ pub(super) fn arm_thread_exit() -> bool {
     ExitState::of_this_thread(key).arm(key)
 }
 
-/// Allocators that a program can have, each with its hooks.
-const ALLOCATORS: usize = 16;
-
-/// The hooks of one allocator, from `install` to the end of the process.
-struct Installed {
-    hooks: UnsafeCell<Option<Hooks>>,
-    ready: AtomicBool,
-}
-
-// SAFETY: the hooks are written once, in `install`, before they are ready, and read only when they are.
-unsafe impl Sync for Installed {}
-
-static HOOKS: [Installed; ALLOCATORS] = [const {
-    Installed {
-        hooks: UnsafeCell::new(None),
-        ready: AtomicBool::new(false),
-    }
-}; ALLOCATORS];
-/// How often somebody has called `install`.
-static INSTALLING: AtomicUsize = AtomicUsize::new(0);
 /// The key whose destructor is the thread-exit hook, by [`encode_key`]; 0 before there is one.
 static THREAD_EXIT_KEY: AtomicUsize = AtomicUsize::new(0);
 
@@ -75,18 +45,6 @@ fn encode_key(key: libc::pthread_key_t) -> usize {
 
 fn decode_key(word: usize) -> Option<libc::pthread_key_t> {
     Some(word.checked_sub(1)? as libc::pthread_key_t)
-}
-
-/// The hooks of all allocators, in the order in which they were installed.
-fn hooks() -> impl DoubleEndedIterator<Item = Hooks> {
-    HOOKS.iter().filter_map(|installed| {
-        // Acquire: pairs with the Release in `install`.
-        if !installed.ready.load(Acquire) {
-            return None;
-        }
-        // SAFETY: they are ready, so nobody writes them.
-        unsafe { *installed.hooks.get() }
-    })
 }
 
 /// What the thread's value of the key says: `(round + 1) * 2 + armed`, or 0 before the thread was ever armed.
@@ -144,7 +102,7 @@ unsafe extern "C" fn thread_exit(value: *mut c_void) {
         armed: false,
     }
     .store(key);
-    hooks().for_each(|hooks| (hooks.thread_exit)(round));
+    hooks::thread_exit(round);
     if !ExitState::of_this_thread(key).armed {
         // SAFETY: the key was created and is never deleted; null means: no further round.
         unsafe { libc::pthread_setspecific(key, ptr::null()) };
@@ -152,13 +110,13 @@ unsafe extern "C" fn thread_exit(value: *mut c_void) {
 }
 
 unsafe extern "C" fn fork_prepare() {
-    hooks().rev().for_each(|hooks| (hooks.fork_prepare)());
+    hooks::fork_prepare();
 }
 
 unsafe extern "C" fn fork_parent() {
-    hooks().for_each(|hooks| (hooks.fork_parent)());
+    hooks::fork_parent();
 }
 
 unsafe extern "C" fn fork_child() {
-    hooks().for_each(|hooks| (hooks.fork_child)());
+    hooks::fork_child();
 }
