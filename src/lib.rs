@@ -36,7 +36,7 @@
 //! | shapes | `block` `free_list` `page` `queue` `cold` `chunk` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `slot` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
 //! | doors: what they share | `fatal` `large` `foreign` | last lines; blocks above 32 KiB; pointers that are not ours |
-//! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
+//! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
 //! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `verify` | the program break, and what the allocator holds |
 //! | doors: C and Rust | [`c_abi`] `instance` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` | the verbs, as the outside knows them |
 //!
@@ -118,6 +118,7 @@ mod fatal;
 mod large;
 mod foreign;
 pub mod alloc;
+pub mod unborn;
 mod odd;
 mod partial;
 pub mod oom;
@@ -162,6 +163,6 @@ pub use partial_instance::{InParts, Partial};
 pub use process::{Failure, Instance, Process};
 #[doc(hidden)]
 pub use ralloc_platform as platform;
-pub use thread::install;
+pub use thread::{has_own_words, hooks, install};
 #[cfg(feature = "thread_oom")]
 pub use thread_oom::set_thread_oom_handler;

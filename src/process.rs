@@ -87,7 +87,7 @@ unsafe impl<I: Instance> Sync for Process<I> {}
 pub(crate) const HEAP: usize = HEADS;
 
 /// Stands for a thread without a heap, where the address of the holder's heap is asked for.
-const NO_HEAP: usize = 1;
+pub(crate) const NO_HEAP: usize = 1;
 
 /// How often a thread tries to share the commons before it takes a page of its own.
 const SHARE_TRIES: usize = 16;

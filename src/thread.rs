@@ -131,17 +131,29 @@ pub(crate) fn arm<I: Instance>() {
     }
 }
 
+/// Whom to call when threads exit and around `fork`: for a C library that makes the calls itself, and needs no [`install`].
+pub fn hooks<I: Instance>() -> Hooks {
+    Hooks {
+        thread_exit: thread_exit::<I>,
+        fork_prepare: fork_prepare::<I>,
+        fork_parent,
+        fork_child: fork_child::<I>,
+    }
+}
+
+/// Whether the words of the current thread are this allocator's. False if another one has written to them: a second copy of a
+/// C library that has the words in the same place.
+pub fn has_own_words<I: Instance>() -> bool {
+    let heap = heap_address::<I>();
+    heap == 0 || I::process().memory.chunks.map.contains(heap)
+}
+
 /// Tell the platform whom to call when threads exit and around `fork`. To be called once, as early as the C library is
 /// ready for it; until then, and if it is never called, threads that exit keep their heaps.
 pub fn install<I: Instance>() {
     let process = I::process();
     if process.hooks_installed.swap(1, Ordering::Relaxed) == 0 {
-        process.memory.kernel.install(Hooks {
-            thread_exit: thread_exit::<I>,
-            fork_prepare: fork_prepare::<I>,
-            fork_parent,
-            fork_child: fork_child::<I>,
-        });
+        process.memory.kernel.install(hooks::<I>());
     }
     if heap::<I>().is_some() {
         arm::<I>();

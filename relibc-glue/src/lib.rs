@@ -1,8 +1,31 @@
-//! What will take the place of relibc's `platform::allocator`: the only code that knows relibc.
+//! The seam between ralloc and relibc: the only code that knows how relibc starts programs, threads and children.
 //!
-//! Purpose: the seven names of the seam (`Allocator`, `NEWALLOCATOR`, `alloc`, `alloc_align`, `realloc`, `free`,
-//! `alloc_usable_size`), the hooks for threads, `fork` and thread-local storage becoming real, and the C symbols that relibc
-//! lacks. relibc calls the hooks; the glue asks relibc for nothing.
+//! relibc's `src/platform/allocator/mod.rs` is one call of [`seam!`], which defines the seven names that relibc knows (`Allocator`,
+//! `NEWALLOCATOR`, `alloc`, `alloc_align`, `realloc`, `free`, `alloc_usable_size`), the hooks that relibc calls ([`seam`]
+//! names them), and what the C symbols need that relibc had not. `cargo xtask relibc` puts all of it into a checkout;
+//! `README.md` says which places change and why.
 //!
-//! There is no code here yet: ralloc's Redox platform module comes first, and this package with it.
+//! The glue calls nothing of relibc's. Three things are told to it: how far the words of a thread are from its thread
+//! pointer, whether the thread pointer is real, and, by calls of the hooks, when threads and processes come and go.
+//!
+//! | moment | what it means here |
+//! |---|---|
+//! | unborn | there is no thread pointer: relibc's own Rust code is served by `ralloc::unborn`, its frees wait |
+//! | the thread pointer becomes real | what has waited is freed; words of another copy of the allocator are refused |
+//! | the words move | the loader makes the main thread a second control block: the words go with the thread |
+//! | a thread starts | its control block begins with words that are zero: nothing to do |
+//! | a thread exits | its heap is given up; what it frees later travels to the owners, and its control block may go |
+//! | fork | the forking thread goes on, without a lock; the child forgets what the others were doing |
 #![no_std]
+
+mod define;
+mod kernel;
+pub mod seam;
+mod words;
+
+pub use kernel::Kernel;
+pub use words::{TcbWords, Words};
+
+/// What [`seam!`] names.
+#[doc(hidden)]
+pub use ralloc;

@@ -1,0 +1,48 @@
+//! Requests of a thread that cannot reach its words yet, because the C library has not given it thread-local storage.
+//!
+//! They are served by the commons or by the kernel, and touch no word of a thread. The blocks are like all others: whoever frees them
+//! later, once there are words, frees them by the ordinary verb. Slow, and for a handful of requests.
+
+use core::ptr;
+
+use crate::{
+    config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE},
+    large::SIZE_MAX,
+    process::{Instance, NO_HEAP},
+    size_class::SizeClass,
+};
+
+/// A block of at least `size` bytes at a multiple of `align`, or null. Its contents are undefined.
+///
+/// Pre: `align` is a power of two.
+pub fn allocate<I: Instance>(size: usize, align: usize) -> *mut u8 {
+    debug_assert!(align.is_power_of_two());
+    let size = size.max(1);
+    if size <= MEDIUM_MAX
+        && align <= MEDIUM_MAX
+        && let Some(class) = SizeClass::of_aligned(size, align.max(GRANULE))
+    {
+        return from_commons::<I>(class);
+    }
+    if size > SIZE_MAX {
+        return ptr::null_mut();
+    }
+    let huge = I::process()
+        .memory
+        .claim_huge(size.max(LARGE_MAX + SLICE), align.max(CHUNK));
+    huge.map_or(ptr::null_mut(), |(block, _)| block.as_ptr())
+}
+
+/// A block of a class from a heap that has no thread.
+fn from_commons<I: Instance>(class: SizeClass) -> *mut u8 {
+    let process = I::process();
+    let Some(held) = process.heaps.borrow(NO_HEAP, &process.memory) else {
+        return ptr::null_mut();
+    };
+    let heap = held.heap;
+    // What has arrived for the heap, or arrives meanwhile, waits for its next holder: to take it home may mean to send some of
+    // it on, as a thread.
+    let own = || heap.refill::<I::Tuning>(class, 1, || {});
+    let refill = own().or_else(|| heap.open_page(class, &process.memory).then(own).flatten());
+    refill.map_or(ptr::null_mut(), |refill| refill.first.start().as_ptr())
+}
