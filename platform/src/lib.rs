@@ -9,49 +9,95 @@
 //! except through the plain function pointers it was handed.
 #![no_std]
 
-#[cfg(all(target_os = "linux", any(test, feature = "sim")))]
+#[cfg(all(not(target_os = "redox"), any(test, feature = "sim")))]
 extern crate std;
 
 use core::ptr::NonNull;
 
+#[cfg(not(windows))]
 mod entropy;
+#[cfg_attr(windows, allow(dead_code, reason = "there is no fork"))]
 mod hooks;
-#[cfg(target_os = "linux")]
+
+// The kernel.
+#[cfg(all(target_os = "linux", not(feature = "unix")))]
 mod linux;
-#[cfg(target_os = "linux")]
-mod loader;
-#[cfg(target_os = "linux")]
-mod process_info;
 #[cfg(target_os = "redox")]
 pub mod redox;
-#[cfg(all(target_os = "linux", any(test, feature = "sim")))]
+#[cfg(all(
+    unix,
+    not(target_os = "redox"),
+    any(feature = "unix", not(target_os = "linux"))
+))]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+// What the systems with POSIX' C library share, and what is each one's own.
+#[cfg(all(unix, not(target_os = "redox")))]
+mod loader;
+#[cfg(all(unix, not(target_os = "redox")))]
+mod posix;
+#[cfg(all(unix, not(target_os = "redox")))]
+mod process_info;
+#[cfg(target_os = "dragonfly")]
+#[path = "system/dragonfly.rs"]
+#[allow(dead_code, reason = "the block by way of a key is not in every build")]
+mod system;
+#[cfg(target_os = "freebsd")]
+#[path = "system/freebsd.rs"]
+#[allow(dead_code, reason = "the block by way of a key is not in every build")]
+mod system;
+#[cfg(target_os = "linux")]
+#[path = "system/linux.rs"]
+#[allow(dead_code, reason = "the block by way of a key is not in every build")]
+mod system;
+#[cfg(target_os = "macos")]
+#[path = "system/macos.rs"]
+#[allow(dead_code, reason = "the block by way of a key is not in every build")]
+mod system;
+#[cfg(target_os = "netbsd")]
+#[path = "system/netbsd.rs"]
+#[allow(dead_code, reason = "the block by way of a key is not in every build")]
+mod system;
+#[cfg(target_os = "openbsd")]
+#[path = "system/openbsd.rs"]
+#[allow(dead_code, reason = "the block by way of a key is not in every build")]
+mod system;
+
+#[cfg(all(not(target_os = "redox"), any(test, feature = "sim")))]
 pub mod sim;
-#[cfg(any(target_os = "linux", target_os = "redox"))]
 mod thread_block;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "unix")))]
 pub use linux::Linux as System;
-#[cfg(target_os = "linux")]
-pub use linux::{EINVAL, ENOMEM, errno, set_errno};
-#[cfg(target_os = "linux")]
-pub use loader::{next_symbol, symbol_in};
-#[cfg(target_os = "linux")]
-pub use process_info::{environment, keep_stderr, resident, write_stream};
 #[cfg(target_os = "redox")]
 pub use redox::{EINVAL, ENOMEM, Redox as System};
-#[cfg(any(target_os = "linux", target_os = "redox"))]
-pub use thread_block::StaticBlock;
 #[cfg(all(
-    any(target_os = "linux", target_os = "redox"),
-    any(
-        all(target_arch = "x86_64", target_pointer_width = "64"),
-        all(target_arch = "aarch64", target_pointer_width = "64"),
-        target_arch = "riscv64",
-        target_arch = "x86",
-    )
+    unix,
+    not(target_os = "redox"),
+    any(feature = "unix", not(target_os = "linux"))
 ))]
+pub use unix::Unix as System;
+#[cfg(windows)]
+pub use windows::Windows as System;
+
+#[cfg(target_vendor = "apple")]
 #[doc(hidden)]
-pub use thread_block::words;
+pub use loader::symbol_anywhere;
+#[cfg(all(unix, not(target_os = "redox")))]
+pub use loader::{next_symbol, symbol_in};
+#[cfg(all(unix, not(target_os = "redox")))]
+pub use posix::{EINVAL, ENOMEM, errno, set_errno};
+#[cfg(all(unix, not(target_os = "redox")))]
+pub use process_info::{environment, keep_stderr, resident, write_stream};
+#[cfg(windows)]
+pub use windows::{
+    EINVAL, ENOMEM, environment, errno, keep_stderr, next_symbol, resident, set_errno, symbol_in,
+    write_stream,
+};
+
+pub use thread_block::*;
 
 /// Number of machine words in a thread's block: free-list heads, the heap's address, the state.
 pub const THREAD_WORDS: usize = 72;
@@ -236,8 +282,7 @@ pub unsafe trait ThreadBlock {
 
 /// Have a `fn()` called when the object that this code is linked into is loaded, before `main`.
 ///
-/// By then the C library takes thread keys and fork handlers. Where a system has no such list the function is not
-/// called.
+/// By then the C library takes thread keys and fork handlers.
 #[macro_export]
 macro_rules! on_load {
     ($function:path) => {
@@ -247,9 +292,14 @@ macro_rules! on_load {
             }
             #[used]
             #[cfg_attr(
-                any(target_os = "linux", target_os = "redox"),
+                not(any(windows, target_vendor = "apple")),
                 unsafe(link_section = ".init_array")
             )]
+            #[cfg_attr(
+                target_vendor = "apple",
+                unsafe(link_section = "__DATA,__mod_init_func")
+            )]
+            #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
             static LOAD: extern "C" fn() = call_on_load;
         };
     };
@@ -281,6 +331,7 @@ macro_rules! on_panic {
 /// Have a `fn()` called when the process exits, or the object that this code is linked into is unloaded.
 ///
 /// As [`on_load!`], for the other end.
+#[cfg(not(any(windows, target_vendor = "apple")))]
 #[macro_export]
 macro_rules! on_unload {
     ($function:path) => {
@@ -289,11 +340,30 @@ macro_rules! on_unload {
                 $function();
             }
             #[used]
-            #[cfg_attr(
-                any(target_os = "linux", target_os = "redox"),
-                unsafe(link_section = ".fini_array")
-            )]
+            #[unsafe(link_section = ".fini_array")]
             static UNLOAD: extern "C" fn() = call_on_unload;
+        };
+    };
+}
+
+/// Have a `fn()` called when the process exits: these systems have no list of such functions in the object itself, but the C
+/// library keeps one.
+#[cfg(any(windows, target_vendor = "apple"))]
+#[macro_export]
+macro_rules! on_unload {
+    ($function:path) => {
+        const _: () = {
+            unsafe extern "C" {
+                fn atexit(function: extern "C" fn()) -> core::ffi::c_int;
+            }
+            extern "C" fn call_on_unload() {
+                $function();
+            }
+            fn ask_for_it() {
+                // SAFETY: a plain function. Without memory for the list there is no such call.
+                unsafe { atexit(call_on_unload) };
+            }
+            $crate::on_load!(ask_for_it);
         };
     };
 }

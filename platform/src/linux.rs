@@ -1,43 +1,25 @@
 //! Linux, by way of raw system calls.
 //!
 //! `rustix` makes the calls without a C library, so that none touches `errno`. What only the C library knows
-//! (thread keys, fork handlers, the start-up vector, where `errno` is) is asked of it by functions that return
-//! their error or have none.
+//! (thread keys, fork handlers, the start-up vector, where `errno` is: `posix` and `system`) is asked of it by
+//! functions that return their error or have none.
 
-mod hooks;
-
-use crate::{Hooks, Platform, entropy::stir, process_info::stderr};
+use crate::{
+    Hooks, Platform,
+    posix::{self, hooks},
+    process_info::stderr,
+    system,
+};
 use core::{
     ffi::c_void,
     ptr::{self, NonNull},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 use rustix::{
+    fd::BorrowedFd,
     io::Errno,
     mm::{self, MapFlags, MremapFlags, ProtFlags},
-    rand::GetRandomFlags,
 };
-
-/// `errno` for "no memory": what `malloc` leaves there when it returns null.
-pub const ENOMEM: i32 = libc::ENOMEM;
-/// `errno` for "no such alignment": what `posix_memalign` returns.
-pub const EINVAL: i32 = libc::EINVAL;
-
-/// This thread's `errno`.
-pub fn errno() -> i32 {
-    // SAFETY: the C library says where this thread's `errno` is; it is there as long as the thread.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    unsafe { *errno }
-}
-
-/// Set this thread's `errno`. The platform itself never does.
-pub fn set_errno(code: i32) {
-    // SAFETY: the C library says where this thread's `errno` is; it is there as long as the thread.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above, and nobody holds a reference to it.
-    unsafe { *errno = code };
-}
 
 /// From this alignment on, mappings are packed against each other, from the top downwards.
 const PACKED_ALIGN: usize = 1 << 20;
@@ -62,7 +44,7 @@ unsafe impl Platform for Linux {
         if known != 0 {
             return known;
         }
-        let size = start_up_value(libc::AT_PAGESZ).unwrap_or(4096);
+        let size = system::start_up_value(libc::AT_PAGESZ).unwrap_or(4096);
         PAGE_SIZE.store(size, Relaxed);
         size
     }
@@ -136,11 +118,8 @@ unsafe impl Platform for Linux {
     }
 
     unsafe fn program_break(&self, to: Option<usize>) -> usize {
-        let address: *mut c_void = ptr::without_provenance_mut(to.unwrap_or(0));
-        // SAFETY: moving the break harms nobody, by the caller's promise; 0 moves nothing. The system call
-        // returns the break and no error, so the C library's wrapper leaves `errno` alone.
-        let now = unsafe { libc::syscall(libc::SYS_brk, address) };
-        now.cast_unsigned() as usize
+        // SAFETY: the caller's promise.
+        unsafe { system::program_break(to) }
     }
 
     fn arm_thread_exit(&self) -> bool {
@@ -152,16 +131,12 @@ unsafe impl Platform for Linux {
     }
 
     fn entropy(&self) -> usize {
-        let mut bytes = [0; size_of::<usize>()];
-        // Non-blocking: early in the start of a machine the kernel has nothing to give yet.
-        match rustix::rand::getrandom(&mut bytes[..], GetRandomFlags::NONBLOCK) {
-            Ok(length) if length == bytes.len() => usize::from_ne_bytes(bytes),
-            _ => makeshift_entropy(),
-        }
+        posix::entropy()
     }
 
     fn write_stderr(&self, mut text: &[u8]) {
-        let stderr = stderr();
+        // SAFETY: nobody but the program closes it, and then writing fails.
+        let stderr = unsafe { BorrowedFd::borrow_raw(stderr()) };
         while !text.is_empty() {
             match rustix::io::write(stderr, text) {
                 Ok(0) => return,
@@ -177,14 +152,7 @@ unsafe impl Platform for Linux {
     }
 
     fn abort(&self) -> ! {
-        set_signal_mask_for_abort();
-        // Once with the program's own handler, if it has one: crash reporters live there. If it returns, or
-        // the signal is ignored, once more with the default, which a parent sees as death by SIGABRT.
-        raise_abort();
-        set_default_for_abort();
-        raise_abort();
-        // SAFETY: ends the process without running anything of it.
-        unsafe { libc::_exit(127) }
+        posix::abort()
     }
 }
 
@@ -334,63 +302,5 @@ fn release_place(place: NonNull<u8>, size: usize) {
     if let Some(hole) = map_exactly(place.addr().get(), size, ProtFlags::empty()) {
         // SAFETY: mapped by the line above, known to nobody.
         unsafe { unmap_raw(hole.addr().get(), size) };
-    }
-}
-
-/// An entry of the vector with which the kernel starts a program.
-pub(crate) fn start_up_value(entry: libc::c_ulong) -> Option<usize> {
-    // SAFETY: reads a table that is complete before the program runs. It sets `errno` for entries that are not
-    // there; those that this crate asks for always are.
-    let value = unsafe { libc::getauxval(entry) };
-    (value != 0).then_some(value as usize)
-}
-
-/// The best that can be had without the kernel's generator: the 16 random bytes that each program is started
-/// with, the places where the loader put things, and a count, stirred.
-fn makeshift_entropy() -> usize {
-    static CALLS: AtomicUsize = AtomicUsize::new(0);
-    let call = CALLS.fetch_add(1, Relaxed);
-    let mut word = stir(ptr::from_ref(&call).addr() ^ stir(ptr::from_ref(&CALLS).addr()));
-    if let Some(random) = start_up_value(libc::AT_RANDOM) {
-        let bytes: *const [usize; 2] = ptr::with_exposed_provenance(random);
-        // SAFETY: the kernel put 16 bytes there, at any alignment, for the life of the process; on a 32-bit
-        // machine two words are the first half.
-        let [low, high] = unsafe { bytes.read_unaligned() };
-        word = stir(word ^ stir(low) ^ stir(!high));
-    }
-    stir(word.wrapping_add(call))
-}
-
-/// Let SIGABRT through to this thread.
-fn set_signal_mask_for_abort() {
-    let mut set = core::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: fills the set.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was filled by the line above.
-    unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGABRT) };
-    // SAFETY: the set was filled above; no old set is asked for.
-    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut()) };
-}
-
-/// Take away the program's handler of SIGABRT, or its wish to ignore it.
-fn set_default_for_abort() {
-    // SAFETY: sets a disposition that runs no code of the program.
-    unsafe { libc::signal(libc::SIGABRT, libc::SIG_DFL) };
-}
-
-/// Send SIGABRT to this thread. Returns if the signal did not end the process.
-fn raise_abort() {
-    // SAFETY: sends a signal; the program's handler, if any, is the program's business.
-    unsafe { libc::raise(libc::SIGABRT) };
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn makeshift_entropy_does_not_repeat() {
-        let words: [usize; 50] = core::array::from_fn(|_| super::makeshift_entropy());
-        for (n, word) in words.iter().enumerate() {
-            assert!(!words[..n].contains(word));
-        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is linked to. In a program without a loader (it is static) there is nothing to be found.
 
+use crate::posix::keep_errno;
 use core::{
     ffi::{CStr, c_char, c_int, c_void},
     mem::transmute,
@@ -10,6 +11,7 @@ use core::{
 
 /// A function `fn() -> Option<NonNull<c_void>>`: the address of a symbol that the program or one of its libraries may
 /// define, and need not.
+#[cfg(not(target_vendor = "apple"))]
 #[macro_export]
 macro_rules! weak_symbol {
     ($function:ident, $symbol:literal) => {
@@ -18,8 +20,20 @@ macro_rules! weak_symbol {
     };
 }
 
+/// The same where the loader binds each library by itself: it is asked for the first that has such a symbol.
+#[cfg(target_vendor = "apple")]
+#[macro_export]
+macro_rules! weak_symbol {
+    ($function:ident, $symbol:literal) => {
+        fn $function() -> Option<core::ptr::NonNull<core::ffi::c_void>> {
+            $crate::symbol_anywhere(concat!($symbol, "\0"))
+        }
+    };
+}
+
 /// As [`weak_symbol!`], of a symbol that is certainly there. If it can be replaced, the address is that of the definition
 /// that is in force.
+#[cfg(not(target_vendor = "apple"))]
 #[macro_export]
 macro_rules! symbol_word {
     ($function:ident, $symbol:literal) => {
@@ -63,8 +77,29 @@ macro_rules! pointer_directive {
     };
 }
 
+#[cfg(not(target_vendor = "apple"))]
 weak_symbol!(dlsym, "dlsym");
+#[cfg(not(target_vendor = "apple"))]
 weak_symbol!(dlopen, "dlopen");
+
+/// The loader is in every program.
+#[cfg(target_vendor = "apple")]
+fn dlsym() -> Option<NonNull<c_void>> {
+    NonNull::new(libc::dlsym as *mut c_void)
+}
+/// As above.
+#[cfg(target_vendor = "apple")]
+fn dlopen() -> Option<NonNull<c_void>> {
+    NonNull::new(libc::dlopen as *mut c_void)
+}
+
+/// The address of `name`, which ends in a zero byte, in the program or any of its libraries. Keeps `errno`.
+#[cfg(target_vendor = "apple")]
+#[doc(hidden)]
+pub fn symbol_anywhere(name: &str) -> Option<NonNull<c_void>> {
+    let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
+    look_up(libc::RTLD_DEFAULT, name)
+}
 
 type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 type Dlopen = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
@@ -91,11 +126,4 @@ fn look_up(library: *mut c_void, name: &CStr) -> Option<NonNull<c_void>> {
     // `dlsym` looks at its return address to see who is asking: not a tail call, because `errno` is put back behind it.
     // SAFETY: a handle of the loader, or one of its constants, and a string.
     NonNull::new(keep_errno(|| unsafe { dlsym(library, name.as_ptr()) }))
-}
-
-fn keep_errno(call: impl FnOnce() -> *mut c_void) -> *mut c_void {
-    let errno = crate::errno();
-    let result = call();
-    crate::set_errno(errno);
-    result
 }

@@ -1,30 +1,22 @@
-//! What a process can learn about itself on Linux.
+//! What a process can learn about itself, and the streams of its C library.
 
+use crate::{posix::keep_errno, system};
 use core::{
-    ffi::{CStr, c_char, c_void},
+    ffi::{CStr, c_void},
     sync::atomic::{AtomicI32, Ordering::Relaxed},
 };
 
-use rustix::{
-    fd::{BorrowedFd, IntoRawFd},
-    fs::{Mode, OFlags},
-};
-
-unsafe extern "C" {
-    /// environ(7): the environment, a list of `NAME=value` that null ends.
-    static environ: *const *const c_char;
-}
+pub use system::resident;
 
 /// The value of `name` in the environment. `None` in a program that runs with more rights than its user has
 /// (getauxval(3), `AT_SECURE`): there the environment is not to be trusted.
 ///
 /// To be called while no other thread changes the environment.
 pub fn environment(name: &CStr) -> Option<&'static CStr> {
-    if crate::linux::start_up_value(libc::AT_SECURE).is_some() {
+    if system::is_privileged() {
         return None;
     }
-    // SAFETY: the C library has set the variable up; it is a word.
-    let mut entry = unsafe { environ };
+    let mut entry = system::environment();
     if entry.is_null() {
         return None;
     }
@@ -56,10 +48,12 @@ fn value_of(text: &'static CStr, name: &CStr) -> Option<&'static CStr> {
 /// Keep a way to standard error that is still open when the program has closed its own, as many do before they exit.
 pub fn keep_stderr() {
     // SAFETY: the descriptor is only asked to be duplicated; that it may be closed is reported as an error.
-    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
-    if let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(stderr, KEPT_FROM) {
+    let copy = keep_errno(|| unsafe {
+        libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, KEPT_FROM)
+    });
+    if copy >= 0 {
         // Relaxed: a descriptor is a number, nothing else becomes visible with it.
-        STDERR.store(copy.into_raw_fd(), Relaxed);
+        STDERR.store(copy, Relaxed);
     }
 }
 
@@ -70,9 +64,8 @@ const KEPT_FROM: i32 = 100;
 static STDERR: AtomicI32 = AtomicI32::new(libc::STDERR_FILENO);
 
 /// Where to write what is meant for standard error.
-pub(crate) fn stderr() -> BorrowedFd<'static> {
-    // SAFETY: nobody but the program closes it, and then writing fails.
-    unsafe { BorrowedFd::borrow_raw(STDERR.load(Relaxed)) }
+pub(crate) fn stderr() -> i32 {
+    STDERR.load(Relaxed)
 }
 
 /// Write all of `text` to a stream of the C library. Whether that went well; if not, `errno` says why.
@@ -84,14 +77,4 @@ pub unsafe fn write_stream(stream: *mut c_void, text: &[u8]) -> bool {
     // SAFETY: the caller's promise, and the text has so many bytes.
     let written = unsafe { libc::fwrite(text.as_ptr().cast(), 1, text.len(), stream.cast()) };
     written == text.len()
-}
-
-/// Resident bytes of the whole process (proc(5), `statm`), if `/proc` is there.
-pub fn resident() -> Option<usize> {
-    let file = rustix::fs::open(c"/proc/self/statm", OFlags::RDONLY, Mode::empty()).ok()?;
-    let mut text = [0; 128];
-    let length = rustix::io::read(&file, &mut text).ok()?;
-    let text = core::str::from_utf8(text.get(..length)?).ok()?;
-    let pages: usize = text.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * crate::Platform::page_size(&crate::System))
 }

@@ -29,7 +29,7 @@ mod space;
 mod thread;
 
 /// The block of processors for which there is no assembler.
-pub use crate::thread_block::elsewhere::KeyBlock;
+pub use crate::thread_block::keyed::KeyBlock;
 pub use lock::{Guard, Lock};
 pub use thread::TestBlock;
 

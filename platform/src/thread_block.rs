@@ -25,72 +25,74 @@
 //! - *store*: no option about memory. It counts as a write to all memory: the compiler keeps it, keeps the
 //!   order of two of them, and moves no other access to memory across it.
 //!
-//! This file is the only place where the project asks for which processor it is built; a leaf file says how
-//! its processor does the three. On processors without a leaf a thread key of the C library takes the place of
-//! the assembler: correct, with the costs and limits that `elsewhere` names.
+//! This file and `native` are the only places where the project asks for which processor it is built; a leaf file says
+//! how its processor does the three. On processors without a leaf, and on systems whose linker has no such storage
+//! (OpenBSD, macOS), a thread key of the C library takes the place of the assembler: correct, with the costs and limits that
+//! `keyed` names.
 
-#[cfg(any(
-    all(target_arch = "x86_64", target_pointer_width = "64"),
-    all(target_arch = "aarch64", target_pointer_width = "64"),
-    target_arch = "riscv64",
-    target_arch = "x86",
-))]
-mod storage;
-
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
-#[path = "thread_block/x86_64.rs"]
-pub mod words;
-#[cfg(all(target_arch = "aarch64", target_pointer_width = "64"))]
-#[path = "thread_block/aarch64.rs"]
-pub mod words;
-#[cfg(target_arch = "riscv64")]
-#[path = "thread_block/riscv64.rs"]
-pub mod words;
-#[cfg(target_arch = "x86")]
-#[path = "thread_block/x86.rs"]
-pub mod words;
-
-#[cfg(any(
-    all(
-        target_arch = "x86_64",
-        target_pointer_width = "64",
-        not(feature = "local-exec")
-    ),
-    all(target_arch = "aarch64", target_pointer_width = "64"),
-    target_arch = "riscv64",
-    target_arch = "x86",
-))]
-mod static_block;
 #[cfg(all(
-    target_arch = "x86_64",
-    target_pointer_width = "64",
-    feature = "local-exec"
-))]
-#[path = "thread_block/x86_64_local_exec.rs"]
-mod static_block;
-#[cfg(any(
-    all(target_arch = "x86_64", target_pointer_width = "64"),
-    all(target_arch = "aarch64", target_pointer_width = "64"),
-    target_arch = "riscv64",
-    target_arch = "x86",
-))]
-pub use static_block::StaticBlock;
-
-#[cfg(not(any(
-    all(target_arch = "x86_64", target_pointer_width = "64"),
-    all(target_arch = "aarch64", target_pointer_width = "64"),
-    target_arch = "riscv64",
-    target_arch = "x86",
-)))]
-pub use elsewhere::KeyBlock as StaticBlock;
-
-#[cfg(any(
-    feature = "sim",
-    not(any(
+    any(
         all(target_arch = "x86_64", target_pointer_width = "64"),
         all(target_arch = "aarch64", target_pointer_width = "64"),
         target_arch = "riscv64",
         target_arch = "x86",
+    ),
+    not(any(target_os = "openbsd", target_vendor = "apple")),
+))]
+mod native;
+#[cfg(all(
+    any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        all(target_arch = "aarch64", target_pointer_width = "64"),
+        target_arch = "riscv64",
+        target_arch = "x86",
+    ),
+    not(any(target_os = "openbsd", target_vendor = "apple")),
+))]
+pub use native::StaticBlock;
+#[cfg(all(
+    any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        all(target_arch = "aarch64", target_pointer_width = "64"),
+        target_arch = "riscv64",
+        target_arch = "x86",
+    ),
+    not(any(target_os = "openbsd", target_vendor = "apple")),
+))]
+#[doc(hidden)]
+pub use native::words;
+
+#[cfg(any(
+    feature = "sim",
+    not(all(
+        any(
+            all(target_arch = "x86_64", target_pointer_width = "64"),
+            all(target_arch = "aarch64", target_pointer_width = "64"),
+            target_arch = "riscv64",
+            target_arch = "x86",
+        ),
+        not(any(target_os = "openbsd", target_vendor = "apple")),
     ))
 ))]
-pub(crate) mod elsewhere;
+#[doc(hidden)]
+pub mod keyed;
+#[cfg(not(all(
+    any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        all(target_arch = "aarch64", target_pointer_width = "64"),
+        target_arch = "riscv64",
+        target_arch = "x86",
+    ),
+    not(any(target_os = "openbsd", target_vendor = "apple")),
+)))]
+mod elsewhere;
+#[cfg(not(all(
+    any(
+        all(target_arch = "x86_64", target_pointer_width = "64"),
+        all(target_arch = "aarch64", target_pointer_width = "64"),
+        target_arch = "riscv64",
+        target_arch = "x86",
+    ),
+    not(any(target_os = "openbsd", target_vendor = "apple")),
+)))]
+pub use elsewhere::StaticBlock;

@@ -76,6 +76,7 @@ macro_rules! define_thread_block {
 }
 
 /// The storage behind a block: a section of its own, which the linker drops if nobody asks for the symbol.
+#[cfg(not(windows))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! define_thread_storage {
@@ -90,6 +91,25 @@ macro_rules! define_thread_storage {
             concat!($($symbol)*, ":"),
             ".zero {size}",
             ".popsection",
+            size = const $crate::THREAD_WORDS * size_of::<usize>(),
+        );
+    };
+}
+
+/// The storage behind a block: zeros of the image's template, which the loader copies for each thread.
+#[cfg(windows)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! define_thread_storage {
+    ($($symbol:tt)*) => {
+        core::arch::global_asm!(
+            // The part after the dollar is a place in the template; the C library's ends are around it.
+            ".section .tls$ralloc,\"dw\"",
+            concat!(".globl ", $($symbol)*),
+            ".p2align 6",
+            concat!($($symbol)*, ":"),
+            ".zero {size}",
+            ".text",
             size = const $crate::THREAD_WORDS * size_of::<usize>(),
         );
     };

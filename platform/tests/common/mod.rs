@@ -12,7 +12,46 @@ pub enum End {
     Signal(i32),
 }
 
+/// Whether a read of the place that `prepare` returns faults.
+///
+/// In a child, where no other thread can map something there.
+#[cfg(unix)]
+pub fn read_faults(prepare: impl FnOnce() -> NonNull<u8>) -> bool {
+    let end = in_child(|| {
+        let place = prepare();
+        // SAFETY: none. The access ends the child, or it does not: that is asked.
+        let _ = unsafe { place.as_ptr().read_volatile() };
+    });
+    assert!(matches!(end, End::Exit(0) | End::Signal(_)), "{end:?}");
+    matches!(end, End::Signal(libc::SIGSEGV | libc::SIGBUS))
+}
+
+/// Whether a read of the place that `prepare` returns faults. The kernel is asked to read.
+#[cfg(windows)]
+pub fn read_faults(prepare: impl FnOnce() -> NonNull<u8>) -> bool {
+    use core::ffi::c_void;
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetCurrentProcess() -> *mut c_void;
+        fn ReadProcessMemory(
+            process: *mut c_void,
+            from: *const c_void,
+            to: *mut c_void,
+            size: usize,
+            read: *mut usize,
+        ) -> i32;
+    }
+    let place = prepare();
+    let (mut byte, mut read) = (0_u8, 0);
+    // SAFETY: asks only.
+    let process = unsafe { GetCurrentProcess() };
+    let (from, to) = (place.as_ptr().cast(), (&raw mut byte).cast());
+    // SAFETY: reads a byte from anywhere into another.
+    unsafe { ReadProcessMemory(process, from, to, 1, &raw mut read) == 0 }
+}
+
 /// Run `work` in a forked child, which has one thread, and tell how it ended. 0: `work` returned.
+#[cfg(unix)]
 pub fn in_child(work: impl FnOnce()) -> End {
     // SAFETY: the child runs `work` on this thread and leaves; the C library keeps `malloc` usable there.
     let child = unsafe { libc::fork() };
@@ -41,11 +80,12 @@ pub fn in_own_process(test: &str) -> End {
         .args(["--ignored", "--exact", test])
         .output()
         .expect("it starts");
-    let found = String::from_utf8_lossy(&output.stdout).contains("running 1 test\n");
+    let found = String::from_utf8_lossy(&output.stdout).contains("running 1 test");
     assert!(found, "no test {test}: {output:?}");
     End::Exit(output.status.code().expect("no signal"))
 }
 
+#[cfg(unix)]
 fn no_core_file() {
     let none = libc::rlimit {
         rlim_cur: 0,
@@ -90,12 +130,33 @@ pub fn at(base: NonNull<u8>, offset: usize) -> NonNull<u8> {
 }
 
 /// How many OS pages of a mapped range have frames.
+#[cfg(unix)]
 pub fn resident_pages(base: NonNull<u8>, size: usize, page: usize) -> usize {
     let mut pages = vec![0_u8; size / page];
     // SAFETY: asks about a range, and writes one byte for each of its pages.
-    let done = unsafe { libc::mincore(base.as_ptr().cast(), size, pages.as_mut_ptr()) };
+    let done = unsafe { libc::mincore(base.as_ptr().cast(), size, pages.as_mut_ptr().cast()) };
     assert_eq!(done, 0, "all of the range is mapped");
     pages.iter().filter(|&&state| state & 1 == 1).count()
+}
+
+/// As above, as the working set has it.
+#[cfg(windows)]
+pub fn resident_pages(base: NonNull<u8>, size: usize, page: usize) -> usize {
+    use core::ffi::c_void;
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetCurrentProcess() -> *mut c_void;
+        fn K32QueryWorkingSetEx(process: *mut c_void, pages: *mut [usize; 2], size: u32) -> i32;
+    }
+    let pages = (0..size / page).map(|n| [at(base, n * page).addr().get(), 0]);
+    let mut pages: Vec<_> = pages.collect();
+    let bytes = u32::try_from(size_of_val(&pages[..])).expect("few pages");
+    // SAFETY: asks only.
+    let process = unsafe { GetCurrentProcess() };
+    // SAFETY: asks about addresses, and writes one word for each.
+    let done = unsafe { K32QueryWorkingSetEx(process, pages.as_mut_ptr(), bytes) };
+    assert_ne!(done, 0, "the system answers");
+    pages.iter().filter(|[_, state]| state & 1 == 1).count()
 }
 
 /// Whether each byte of a mapped range is `byte`.

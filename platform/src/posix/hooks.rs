@@ -1,6 +1,6 @@
 //! When threads exit and around `fork`: what the C library calls, and what is called in turn.
 
-use crate::{Hooks, hooks, linux::Linux};
+use crate::{Hooks, System, hooks};
 use core::{
     ffi::c_void,
     ptr,
@@ -11,8 +11,8 @@ use core::{
 };
 
 /// See [`Platform::install`](crate::Platform::install).
-pub(super) fn install(hooks: Hooks) {
-    if !hooks::install(hooks, &Linux) {
+pub(crate) fn install(hooks: Hooks) {
+    if !hooks::install(hooks, &System) {
         return; // The C library knows already whom to call.
     }
     // SAFETY: three plain functions that stay where they are. An error means that the C library had no memory
@@ -28,7 +28,7 @@ pub(super) fn install(hooks: Hooks) {
 }
 
 /// See [`Platform::arm_thread_exit`](crate::Platform::arm_thread_exit).
-pub(super) fn arm_thread_exit() -> bool {
+pub(crate) fn arm_thread_exit() -> bool {
     // Acquire: pairs with the Release in `install`.
     let Some(key) = decode_key(THREAD_EXIT_KEY.load(Acquire)) else {
         return false;

@@ -1,0 +1,28 @@
+//! The block in static thread-local storage: which leaf serves this processor.
+
+#[path = "storage.rs"]
+mod storage;
+
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(windows)))]
+#[path = "x86_64.rs"]
+pub mod words;
+#[cfg(all(target_arch = "x86_64", windows))]
+#[path = "x86_64_windows.rs"]
+pub mod words;
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64.rs"]
+pub mod words;
+#[cfg(target_arch = "riscv64")]
+#[path = "riscv64.rs"]
+pub mod words;
+#[cfg(target_arch = "x86")]
+#[path = "x86.rs"]
+pub mod words;
+
+#[cfg(not(all(target_arch = "x86_64", feature = "local-exec", not(windows))))]
+#[path = "static_block.rs"]
+mod static_block;
+#[cfg(all(target_arch = "x86_64", feature = "local-exec", not(windows)))]
+#[path = "x86_64_local_exec.rs"]
+mod static_block;
+pub use static_block::StaticBlock;
