@@ -8,14 +8,14 @@ use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
-    foreign::{self, is_ours, known_size, refuse},
+    foreign::{self, is_ours, refuse},
     heap::{Heap, Refill, page_of},
-    large::{
-        SIZE_MAX, allocate_huge, allocate_large, allocate_run, free_run, relocate_huge, resize_run,
-    },
+    large::{allocate_huge, allocate_large, allocate_run, free_run, relocate_huge},
     page::Page,
     process::{Busy, Failure, Instance},
     remote::Batch,
+    resize::{resize_in_place, size_of},
+    secure,
     size_class::SizeClass,
     thread,
 };
@@ -26,6 +26,9 @@ pub const MIN_ALIGN: usize = GRANULE;
 /// A block of at least `size` bytes, aligned to 16; null if there is no memory.
 #[inline(always)]
 pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
+    if secure::is_on::<I>() {
+        return or_fail::<I>(secure::allocate::<I>(size, GRANULE));
+    }
     if size > SMALL_MAX {
         return allocate_beyond_small::<I>(size);
     }
@@ -50,6 +53,9 @@ pub(crate) fn take_head<I: Instance>(granule: usize) -> Option<Block> {
 /// As [`allocate`], all `size` bytes zero.
 #[inline]
 pub fn allocate_zeroed<I: Instance>(size: usize) -> *mut u8 {
+    if secure::is_on::<I>() {
+        return allocate::<I>(size);
+    }
     if size > SMALL_MAX {
         return allocate_beyond_small_zeroed::<I>(size);
     }
@@ -66,6 +72,9 @@ pub fn allocate_zeroed<I: Instance>(size: usize) -> *mut u8 {
 /// Pre: `align` is a power of two.
 pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
+    if secure::is_on::<I>() {
+        return or_fail::<I>(secure::allocate::<I>(size, align));
+    }
     if align <= GRANULE {
         return allocate::<I>(size);
     }
@@ -86,6 +95,9 @@ pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
 ///
 /// Pre: `align` is a power of two.
 pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u8 {
+    if secure::is_on::<I>() {
+        return allocate_aligned::<I>(size, align);
+    }
     if align <= GRANULE
         || (align <= SLICE && size > MEDIUM_MAX)
         || size > LARGE_MAX && align <= CHUNK
@@ -107,6 +119,10 @@ pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u
 /// `block` is null, or a live block of this instance, which its user gives up.
 #[inline(always)]
 pub unsafe fn free<I: Instance>(block: *mut u8) {
+    if secure::is_on::<I>() {
+        // SAFETY: the caller's promise.
+        return unsafe { secure::free::<I>(block, None) };
+    }
     // 32 bits tell, and are tested in one instruction.
     if (block.addr() as u32).is_multiple_of(CHUNK as u32) {
         // SAFETY: the caller's promise.
@@ -124,6 +140,21 @@ pub unsafe fn free<I: Instance>(block: *mut u8) {
     if page.push(unsafe { Block::from_ptr(block) }) {
         retire::<I>(block);
     }
+}
+
+/// As [`free`], of a block of which `size` bytes were asked for. Only the security build looks whether that is so.
+///
+/// # Safety
+///
+/// As for [`free`], and the block was allocated, or resized, with `size` bytes.
+#[inline(always)]
+pub unsafe fn free_sized<I: Instance>(block: *mut u8, size: usize) {
+    if secure::is_on::<I>() {
+        // SAFETY: the caller's promise.
+        return unsafe { secure::free::<I>(block, Some(size)) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free::<I>(block) }
 }
 
 /// A block of at least `size` bytes with the contents of `block`, which is given back; in place if that wastes
@@ -147,16 +178,16 @@ pub unsafe fn reallocate_aligned<I: Instance>(
     size: usize,
     align: usize,
 ) -> *mut u8 {
-    let Some(old) = known_size::<I>(block) else {
+    let Some(old) = size_of::<I>(block) else {
         return foreign::reallocate::<I>(block, size);
     };
-    let old = old.get();
     // SAFETY: as above.
     if unsafe { resize_in_place::<I>(block, old, size) } {
         return block.as_ptr();
     }
     if size > old
         && old > LARGE_MAX
+        && !secure::is_on::<I>()
         && align <= CHUNK
         && let Some(moved) = relocate_huge::<I>(block, size)
     {
@@ -178,8 +209,8 @@ pub unsafe fn reallocate_aligned<I: Instance>(
 ///
 /// `block` is a live block of this instance.
 pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
-    match known_size::<I>(block) {
-        Some(size) => size.get(),
+    match size_of::<I>(block) {
+        Some(size) => size,
         None => foreign::usable_size::<I>(block),
     }
 }
@@ -306,57 +337,6 @@ fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
     process
         .with_borrowed(|heap| process.refill(heap, class, 1))
         .flatten()
-}
-
-/// Make a block of `old` usable bytes serve `size` bytes where it stands. Refused when it would waste half of the block.
-///
-/// # Safety
-///
-/// `block` is a live block of this instance; its user gives up what lies behind `size`.
-pub(crate) unsafe fn resize_in_place<I: Instance>(
-    block: NonNull<u8>,
-    old: usize,
-    size: usize,
-) -> bool {
-    let memory = &I::process().memory;
-    let stays = size <= old && I::Tuning::stays(old, size);
-    if old <= MEDIUM_MAX {
-        return stays;
-    }
-    if block.as_ptr().addr().is_multiple_of(CHUNK) {
-        return (LARGE_MAX + 1..=SIZE_MAX).contains(&size) && memory.resize_huge(block, size);
-    }
-    // SAFETY: the block is live, so the window that it begins in is mapped.
-    let owner = unsafe { Chunk::of(block) }.owner(Chunk::slice_of(block));
-    if owner.has(Owner::INTERIOR) {
-        // It does not begin where its run or mapping does, and stays or moves.
-        return stays;
-    }
-    if size <= MEDIUM_MAX || size > LARGE_MAX {
-        return false;
-    }
-    resize_run::<I>(block, size.div_ceil(SLICE))
-}
-
-/// Make a block serve `size` bytes where it stands, whatever that wastes.
-///
-/// # Safety
-///
-/// `block` is a live block of this instance, not a part; its user gives up what lies behind `size`.
-pub(crate) unsafe fn resize_where_it_stands<I: Instance>(block: NonNull<u8>, size: usize) -> bool {
-    // SAFETY: the caller's promise.
-    let usable = unsafe { usable_size::<I>(block) };
-    // A run stays a run, and a huge block huge: they do not move, so they cannot become anything else.
-    let least = if usable > LARGE_MAX {
-        LARGE_MAX + 1
-    } else if usable > MEDIUM_MAX {
-        MEDIUM_MAX + 1
-    } else {
-        0
-    };
-    // SAFETY: the caller's promise.
-    let done = unsafe { resize_in_place::<I>(block, usable, size.max(least)) };
-    done || size <= usable
 }
 
 /// The page of this block, which is this thread's, has no used block any more.

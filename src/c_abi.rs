@@ -35,6 +35,17 @@ pub unsafe fn free<I: Instance>(block: *mut u8) {
     unsafe { alloc::free::<I>(block) };
 }
 
+/// `free_sized` (ISO C23): as [`free`], of a block of which `size` bytes were asked for.
+///
+/// # Safety
+///
+/// As for [`free`], and the block was allocated with `size` bytes.
+#[inline(always)]
+pub unsafe fn free_sized<I: Instance>(block: *mut u8, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { alloc::free_sized::<I>(block, size) };
+}
+
 /// `calloc` (ISO C). Fails with `ENOMEM` if the product overflows.
 #[inline]
 pub fn calloc<I: Instance>(count: usize, size: usize) -> *mut u8 {

@@ -15,7 +15,7 @@ use crate::{
     cold::Cold,
     config::{CHUNK, COLD_OFFSET, HEAP_SIZE, RECORDS_OFFSET, SLICE, SLICES},
     page::Page,
-    primitive::{AtomicUsize, Cell, Ordering},
+    primitive::{AtomicU64, AtomicUsize, Cell, Ordering},
 };
 
 /// Who owns a slice, and what is special about it.
@@ -90,6 +90,8 @@ pub(crate) struct Chunk {
     owners: [AtomicUsize; SLICES],
     /// The chunk's number in the chunk table. Constant.
     index: Cell<usize>,
+    /// In the security build: slices that cannot be touched, see [`guard`](crate::guard).
+    pub(crate) guards: AtomicU64,
 }
 
 const _: () = assert!(size_of::<Chunk>() <= RECORDS_OFFSET);

@@ -71,6 +71,8 @@ pub(crate) struct ChunkTable {
     peak: Tally,
     /// Slices that are free and dirty: resident, and of no use to anybody.
     pub(crate) dirty: Tally,
+    /// The slices of every chunk that are never free, and are not claimed either.
+    pub(crate) reserved: u64,
     /// Memory for tables that the program has given us.
     pub(crate) donated: Donated,
     pub(crate) first: Segment,
@@ -81,8 +83,10 @@ pub(crate) struct ChunkTable {
 }
 
 impl ChunkTable {
-    pub(crate) const fn new() -> Self {
+    /// A table without chunks, whose `reserved` slices nobody will be given.
+    pub(crate) const fn new(reserved: u64) -> Self {
         Self {
+            reserved,
             first: Segment::new(),
             map: ChunkMap::new(),
             more: [const { AtomicPtr::new(core::ptr::null_mut()) }; SEGMENTS - 1],
@@ -261,6 +265,14 @@ impl ChunkTable {
         }
     }
 
+    /// The slices in `set` of a run that the caller holds read zero.
+    pub(crate) fn cleaned(&self, run: &Run, set: u64) {
+        // SAFETY: the caller holds a slice of the chunk.
+        let index = unsafe { Chunk::of(run.base) }.index();
+        // Relaxed: published when the run is given back.
+        self.entry(index).dirty.fetch_and(!set, Ordering::Relaxed);
+    }
+
     /// Give a run back, of which the first `touched` slices may have been written to.
     ///
     /// Pre: the caller holds the run, its owner words are nobody's.
@@ -337,7 +349,7 @@ impl ChunkTable {
             entry.check();
             let free = entry.free.load(Ordering::Relaxed);
             let mapped = entry.committed.load(Ordering::Relaxed);
-            claimed += (mapped & !free).count_ones() as usize;
+            claimed += (mapped & !free & !self.reserved).count_ones() as usize;
             dirty += (free & entry.dirty.load(Ordering::Relaxed)).count_ones() as usize;
             committed += mapped.count_ones() as usize;
             vacant += usize::from(mapped == 0);

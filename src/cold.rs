@@ -21,6 +21,8 @@ pub(crate) struct Cold {
     pub(crate) run: AtomicUsize,
     /// The counts of a page's blocks, one for each: a block of this instance, as long as the page needs it.
     counts: AtomicPtr<AtomicU16>,
+    /// In the security build: how many bytes of a run were asked for. Written by whoever holds the run.
+    pub(crate) asked: AtomicUsize,
 }
 
 const _: () = assert!(size_of::<Cold>() == 64);

@@ -53,6 +53,16 @@ pub(crate) const COLD_OFFSET: usize = 8 * KIB;
 /// Offset of the first block of the ordinary page in slice 0: behind the records.
 pub(crate) const FIRST_BLOCK_OFFSET: usize = 12 * KIB;
 
+/// Bytes of a chunk that one byte of state stands for, in the security build: no block there is smaller.
+pub(crate) const STATE_GRANULE: usize = 32;
+
+/// Slices at the start of a chunk that hold the header and the states of blocks, in the security build.
+pub(crate) const STATE_SLICES: usize = (FIRST_BLOCK_OFFSET + CHUNK / STATE_GRANULE).div_ceil(SLICE);
+
+/// The slices of a chunk that the security build has no blocks in: the first ones, and the last, which is a guard in front of the
+/// next chunk's header.
+pub(crate) const RESERVED_SLICES: u64 = ((1 << STATE_SLICES) - 1) | (1 << (SLICES - 1));
+
 /// Slices of the first chunk that are mapped to begin with, at least: the header's, and one more.
 pub(crate) const FIRST_SLICES_MIN: usize = 2;
 
@@ -97,6 +107,10 @@ const _: () = {
     assert!(
         FIRST_BLOCK_OFFSET + MEDIUM_BLOCKS_MIN * SMALL_MAX <= SLICE
             || cfg!(target_pointer_width = "32")
+    );
+    assert!(
+        STATE_SLICES < 8,
+        "the first mapping of the security build has room for blocks"
     );
     assert!(HEAPS_PER_SLAB <= 32, "the orphans of a slab are one u32");
     assert!(LARGE_MAX >= 2 * MEDIUM_MAX && LARGE_MAX.is_multiple_of(SLICE));
@@ -168,6 +182,8 @@ pub trait Tuning: 'static {
     /// Whether blocks may be freed in parts through [`GlobalAlloc`](core::alloc::GlobalAlloc): `Vec::from_raw_parts` on a half of a
     /// vector. Costs two bytes for each block of a page, and a look at them when a block is freed.
     const PARTIAL: bool = false;
+    /// Whether misuse is looked for with every operation, and what is freed is cleared: see [`Hardened`].
+    const SECURITY: bool = false;
     /// Whether a block stays where it is when its user wants `size` of its `usable` bytes: if not, it moves to a smaller
     /// one. Runs and huge blocks are not asked about: they give back what they no longer need where they stand.
     ///
@@ -205,3 +221,17 @@ pub enum Purge {
 pub struct Defaults;
 
 impl Tuning for Defaults {}
+
+/// The policy of the security build: the defaults, and [`Tuning::SECURITY`].
+///
+/// Freed blocks are cleared, and are reused in an order that nobody can foresee. A block that is freed twice, from the wrong
+/// address or with the wrong size, that was written to beyond its end or after it was freed, ends the process with a fatal
+/// line; see SECURITY.md for what is found when. Each operation takes longer, and a block of `n` bytes takes up `n + 1`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hardened;
+
+impl Tuning for Hardened {
+    const SECURITY: bool = true;
+    /// The first three slices are not for blocks.
+    const FIRST_MAPPING: usize = 8 * SLICE;
+}

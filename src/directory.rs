@@ -117,7 +117,7 @@ impl Directory {
         if !slab.records.load(Ordering::Acquire).is_null() {
             return Some(());
         }
-        let run = memory.claim(1, 1, false)?;
+        let run = memory.claim_slab()?;
         run.clear(HEAP_SIZE * HEAPS_PER_SLAB);
         let null = core::ptr::null_mut();
         // Release: pairs with the Acquire in `heap`: the records are zero.

@@ -12,6 +12,19 @@ pub(crate) const FOREIGN_POINTER: &str = "ralloc: foreign pointer: ";
 /// More bytes of a block were freed than it has: parts overlap, or one was freed twice.
 pub(crate) const PARTS_OVERLAP: &str = "ralloc: parts overlap: ";
 
+/// A block was freed that has been freed before, or is being freed by another thread. Security build.
+pub(crate) const DOUBLE_FREE: &str = "ralloc: double free: ";
+/// A block was resized, or its size asked for, after it had been freed. Security build.
+pub(crate) const FREED_BLOCK: &str = "ralloc: freed block: ";
+/// A block was freed with another size than it has. Security build.
+pub(crate) const WRONG_SIZE: &str = "ralloc: wrong size: ";
+/// What lies behind the bytes that were asked for has been written to; followed by where the block begins. Security build.
+pub(crate) const OVERFLOW: &str = "ralloc: overflow: ";
+/// A block has been written to since it was freed. Security build.
+pub(crate) const WRITE_AFTER_FREE: &str = "ralloc: write after free: ";
+/// The link in a free block leads to no free block of its page. Security build.
+pub(crate) const CORRUPTED_LIST: &str = "ralloc: corrupted free list: ";
+
 /// A request that promises an answer could not be served; followed by its size in bytes.
 pub(crate) const OUT_OF_MEMORY: &str = "ralloc: out of memory: ";
 

@@ -15,6 +15,7 @@ use crate::{
     oom::insist,
     partial,
     process::Instance,
+    secure,
 };
 
 /// The allocator of an instance, for `#[global_allocator]` and for collections with an allocator of their own.
@@ -50,6 +51,7 @@ unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
         if layout.size() <= SMALL_MAX
             && layout.align() <= alloc::MIN_ALIGN
             && !partial::is_on::<I>()
+            && !secure::is_on::<I>()
             && let Some(block) = alloc::take_head::<I>(layout.size().div_ceil(GRANULE))
         {
             return block.start().as_ptr();
@@ -141,7 +143,7 @@ unsafe fn free<I: Instance>(block: *mut u8, size: usize) {
         unsafe { partial::free::<I>(block, size) };
     } else {
         // SAFETY: the caller's promise.
-        unsafe { alloc::free::<I>(block) };
+        unsafe { alloc::free_sized::<I>(block, size) };
     }
 }
 

@@ -64,7 +64,9 @@ impl ChunkTable {
         // Release: pairs with the Acquire loads in `extend_first`.
         entry.committed.fetch_or(fresh, Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`.
-        entry.free.fetch_or(fresh, Ordering::Release);
+        entry
+            .free
+            .fetch_or(fresh & !self.reserved, Ordering::Release);
         self.opened(0);
         true
     }
@@ -146,7 +148,9 @@ impl ChunkTable {
         entry.committed.store(mask(slices), Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible. Added, not stored: who
         // has seen `committed` may have extended the first chunk already, and what that brought is free.
-        entry.free.fetch_or(mask(slices), Ordering::Release);
+        entry
+            .free
+            .fetch_or(mask(slices) & !self.reserved, Ordering::Release);
         self.opened(index);
     }
 
@@ -177,12 +181,15 @@ impl ChunkTable {
                 .kept
                 .fetch_or(1 << (index % SLICES), Ordering::Relaxed);
         }
+        let free = mask(slices) & !self.reserved;
+        let header = (self.reserved.trailing_ones() as usize * SLICE).max(FIRST_BLOCK_OFFSET);
         // SAFETY: the memory is ours, and larger than the header.
-        unsafe { base.write_bytes(0, FIRST_BLOCK_OFFSET) };
+        unsafe { base.write_bytes(0, header.min(slices * SLICE)) };
         // SAFETY: as above.
         unsafe { Chunk::create(base, index) };
-        self.dirty.fetch_add(slices, Ordering::Relaxed);
-        self.publish(index, base, slices, mask(slices));
+        self.dirty
+            .fetch_add(free.count_ones() as usize, Ordering::Relaxed);
+        self.publish(index, base, slices, free);
         true
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{HEAP_SIZE, Tuning},
+    live,
     memory::Memory,
     page::Page,
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
@@ -99,17 +100,20 @@ impl Heap {
     }
 
     /// Blocks of `class` from the heap's own pages, at most `limit`: what has come home before what has never been used.
-    /// `collect` is called once, when the current page has nothing to give, and empties the inbox.
+    /// `collect` is called once, when the current page has nothing to give, and empties the inbox; `inspect` before a page's list is
+    /// read.
     pub(crate) fn refill<T: Tuning>(
         &self,
         class: SizeClass,
         limit: usize,
         collect: impl FnOnce(),
+        inspect: impl Fn(&Page),
     ) -> Option<Refill> {
         let queue = self.queue(class);
         let mut collect = Some(collect);
         loop {
             let page = queue.first();
+            page.inspect(|page| inspect(page));
             if let Some(first) = page.and_then(|page| page.take(limit)) {
                 return Some(Refill {
                     first,
@@ -185,6 +189,10 @@ impl Heap {
         let chunk = unsafe { Chunk::of(run.base) };
         let page = chunk.page(run.first);
         page.open(class, run.is_clean(), memory.epoch());
+        if T::SECURITY {
+            // SAFETY: the page is ours.
+            unsafe { live::clear(page) };
+        }
         chunk.set_owners(run.first, run.slices, Owner::heap(self.address(), 0));
         self.queue(class).push_first(page);
         // Unless it is extended: what comes home meanwhile is used first.
@@ -280,6 +288,10 @@ impl Heap {
             let owner = self.thaw(page, owner, memory.epoch());
             if cfg!(debug_assertions) {
                 batch.check(page);
+            }
+            if T::SECURITY {
+                // SAFETY: the page is ours.
+                unsafe { live::receive(page, batch.first, batch.count, &memory.kernel) };
             }
             let empty = page.push_all(batch.first, batch.last, batch.count);
             self.came_home(page, owner, empty, memory);

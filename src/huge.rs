@@ -34,7 +34,8 @@ const RESERVED: usize = 1;
 pub(crate) struct Entry {
     /// Its address; 0 while the entry is free.
     base: AtomicUsize,
-    /// Its bytes, a multiple of the chunk size, and in the low bits how many [`EXTENSION`]s of them were not asked for.
+    /// Its bytes, a multiple of the chunk size, and in the low bits how many of them were not asked for: first so many whole
+    /// [`EXTENSION`]s, then so many bytes.
     extent: AtomicUsize,
     /// How many bytes of it are yet to be freed, see [`cold`](crate::cold).
     pub(crate) count: AtomicUsize,
@@ -42,10 +43,9 @@ pub(crate) struct Entry {
     pub(crate) odd: AtomicUsize,
 }
 
-const _: () = assert!(
-    CHUNK / EXTENSION < CHUNK,
-    "what was not asked for is less than a chunk"
-);
+/// What was not asked for is less than a chunk: so many [`EXTENSION`]s at most.
+const EXTENSIONS: usize = CHUNK / EXTENSION;
+const _: () = assert!(EXTENSIONS.is_power_of_two() && EXTENSION.is_power_of_two());
 
 impl Entry {
     const fn free() -> Self {
@@ -75,9 +75,12 @@ impl Entry {
 
     /// Note how large the block is, and how much of it was asked for.
     fn set_extent(&self, size: usize, asked: usize) {
+        let unasked = size - asked;
         // Relaxed: only the holder of the block reads it, and is given the block after this.
-        self.extent
-            .store(size | ((size - asked) / EXTENSION), Ordering::Relaxed);
+        self.extent.store(
+            size | (unasked % EXTENSION * EXTENSIONS) | (unasked / EXTENSION),
+            Ordering::Relaxed,
+        );
     }
 
     fn size(&self) -> usize {
@@ -92,7 +95,12 @@ impl Entry {
     }
 
     pub(crate) fn usable(&self) -> usize {
-        self.size() - (self.extent.load(Ordering::Relaxed) % CHUNK) * EXTENSION
+        self.size() - (self.extent.load(Ordering::Relaxed) % EXTENSIONS) * EXTENSION
+    }
+
+    /// How many bytes were asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.usable() - self.extent.load(Ordering::Relaxed) % CHUNK / EXTENSIONS
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE},
+    guard::slices_behind,
     huge::Entry,
     primitive::Ordering,
     process::Instance,
@@ -56,11 +57,11 @@ pub(crate) fn allocate_run<I: Instance>(
     align: usize,
 ) -> Option<(NonNull<u8>, Cleaner)> {
     let memory = &I::process().memory;
-    let slices = size.div_ceil(SLICE);
+    let slices = size.div_ceil(SLICE) + slices_behind::<I::Tuning>();
     let stride = align.div_ceil(SLICE);
-    let run = memory.claim(slices, stride, false).or_else(|| {
+    let run = memory.claim_guarded(slices, stride).or_else(|| {
         I::process().reclaim(thread::heap::<I>());
-        memory.claim(slices, stride, false)
+        memory.claim_guarded(slices, stride)
     })?;
     // SAFETY: we hold a slice of the chunk.
     let chunk = unsafe { Chunk::of(run.base) };
@@ -148,7 +149,7 @@ pub(crate) fn free_run<I: Instance>(block: NonNull<u8>, chunk: &Chunk, owner: Ow
     let page = chunk.page(slice);
     let slices = page.slices();
     chunk.disown(slice, slices);
-    memory.release(&memory.chunks.held(page.chunk(), slice, slices), slices);
+    memory.release_guarded(&memory.chunks.held(page.chunk(), slice, slices));
     true
 }
 

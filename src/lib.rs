@@ -33,12 +33,12 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
-//! | shapes | `block` `free_list` `page` `queue` `cold` `chunk` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
-//! | owners | `memory` `slot` `heap` `directory` `process` `thread` | who may touch what, and how it changes hands |
-//! | doors: what they share | `fatal` `large` `foreign` | last lines; blocks above 32 KiB; pointers that are not ours |
+//! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | owners | `memory` `guard` `slot` `heap` `directory` `process` `quarantine` `thread` | who may touch what, and how it changes hands |
+//! | doors: what they share | `large` `foreign` `evidence` `secure` `resize` | blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
 //! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `verify` | the program break, and what the allocator holds |
-//! | doors: C and Rust | [`c_abi`] `instance` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` | the verbs, as the outside knows them |
+//! | doors: C and Rust | [`c_abi`] `instance` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` `secure_instance` | the verbs, as the outside knows them |
 //!
 //! Below all of them is the crate `ralloc-platform`: the kernel behind one trait.
 //!
@@ -89,12 +89,15 @@ mod config;
 mod size_class;
 
 // Shapes.
+mod fatal;
 mod block;
 mod free_list;
 mod page;
 mod queue;
 mod cold;
 mod chunk;
+mod canary;
+mod live;
 mod chunk_entry;
 mod chunk_map;
 mod donated;
@@ -107,16 +110,20 @@ mod remote;
 
 // Owners.
 mod memory;
+mod guard;
 mod slot;
 mod heap;
 mod directory;
 mod process;
+mod quarantine;
 mod thread;
 
 // Doors.
-mod fatal;
 mod large;
 mod foreign;
+mod evidence;
+mod secure;
+mod resize;
 pub mod alloc;
 pub mod unborn;
 mod odd;
@@ -147,8 +154,10 @@ mod global;
 mod owned;
 #[cfg(feature = "partial")]
 mod partial_instance;
+#[cfg(feature = "security")]
+mod secure_instance;
 
-pub use config::{Defaults, Purge, Tuning};
+pub use config::{Defaults, Hardened, Purge, Tuning};
 #[cfg(feature = "global")]
 pub use global::*;
 #[cfg(feature = "global")]
@@ -163,6 +172,8 @@ pub use partial_instance::{InParts, Partial};
 pub use process::{Failure, Instance, Process};
 #[doc(hidden)]
 pub use ralloc_platform as platform;
+#[cfg(feature = "security")]
+pub use secure_instance::Secure;
 pub use thread::{has_own_words, hooks, install};
 #[cfg(feature = "thread_oom")]
 pub use thread_oom::set_thread_oom_handler;

@@ -8,11 +8,17 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth},
-    config::{CHUNK, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, SLICE, SLICES, Tuning},
+    config::{
+        CHUNK, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, RESERVED_SLICES, SLICE, SLICES,
+        STATE_SLICES, Tuning,
+    },
     huge::{Huge, discard, span_size},
     huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
 };
+
+/// Freed huge blocks that the security build remembers.
+const FREED_HUGE: usize = 16;
 
 /// What all heaps of an instance draw from.
 #[repr(C)]
@@ -30,6 +36,10 @@ pub(crate) struct Memory<P, T> {
     purge: AtomicUsize,
     /// Held (not 0) by the one thread that purges, or walks the chunks.
     purge_lock: AtomicUsize,
+    /// In the security build: what nobody can guess; 0 until it is asked for.
+    key: AtomicUsize,
+    /// In the security build: where the huge blocks were that were freed last.
+    pub(crate) freed_huge: [AtomicUsize; FREED_HUGE],
     /// Purges, slices purged and chunks given back.
     pub(crate) purges: Tally,
     pub(crate) purged_slices: Tally,
@@ -53,20 +63,49 @@ impl Drop for PurgeGuard<'_> {
 unsafe impl<P: Platform, T> Sync for Memory<P, T> {}
 
 impl<P: Platform, T: Tuning> Memory<P, T> {
+    /// Slices of the first chunk that are mapped to begin with, at least.
+    const FIRST_SLICES: usize = if T::SECURITY {
+        STATE_SLICES + FIRST_SLICES_MIN
+    } else {
+        FIRST_SLICES_MIN
+    };
+
     pub(crate) const fn new(kernel: P) -> Self {
         Self {
             kernel,
-            chunks: ChunkTable::new(),
+            chunks: ChunkTable::new(if T::SECURITY { RESERVED_SLICES } else { 0 }),
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
             churn: Tally::new(0),
             purge_above: Tally::new(0),
             purge: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
+            key: AtomicUsize::new(0),
+            freed_huge: [const { AtomicUsize::new(0) }; FREED_HUGE],
             purges: Tally::new(0),
             purged_slices: Tally::new(0),
             unmapped_chunks: Tally::new(0),
             tuning: PhantomData,
+        }
+    }
+
+    /// What nobody outside of the process can guess. Never 0.
+    #[inline]
+    pub(crate) fn key(&self) -> usize {
+        // Relaxed: a number, the same for whoever sees it.
+        match self.key.load(Ordering::Relaxed) {
+            0 => self.draw_key(),
+            key => key,
+        }
+    }
+
+    #[cold]
+    fn draw_key(&self) -> usize {
+        let drawn = self.kernel.entropy() | 1;
+        let relaxed = Ordering::Relaxed;
+        match self.key.compare_exchange(0, drawn, relaxed, relaxed) {
+            Ok(_) => drawn,
+            Err(key) => key,
         }
     }
 
@@ -79,13 +118,25 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Claim a run of slices, as [`ChunkTable::claim`].
     pub(crate) fn claim(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
+        let run = self.claim_as_it_is(slices, stride, small)?;
+        if T::SECURITY && !self.unguard(&run, run.mask()) {
+            self.release(&run, 0);
+            return None;
+        }
+        Some(run)
+    }
+
+    /// Claim a run of slices that may be guarded.
+    pub(crate) fn claim_as_it_is(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
         let growth = Growth {
             // A power of two, so that doubling it ends at a whole chunk.
             first: (T::FIRST_MAPPING / SLICE)
-                .clamp(FIRST_SLICES_MIN, SLICES)
+                .clamp(Self::FIRST_SLICES, SLICES)
                 .next_power_of_two(),
             large_pages: self.live() > T::LARGE_PAGES_ABOVE,
         };
+        // Slice 0 is reserved then.
+        let small = small && !T::SECURITY;
         let run = self
             .chunks
             .claim(slices, stride, small, growth, &self.kernel)?;
@@ -139,7 +190,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     ///
     /// Pre: `align` is a power of two, at least the chunk size.
     pub(crate) fn claim_huge(&self, asked: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
-        let size = span_size(asked)?;
+        let size = span_size(asked.checked_add(self.guard_bytes())?)?;
         let (span, zeroed) = match self.huge.cache.take(size, align) {
             Some(span) => (self.cut(span, size), false),
             None => (self.map_huge(size, align, asked)?, true),
@@ -149,6 +200,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             return None;
         }
         self.churn_up(size);
+        self.guard_huge(span.base, asked, size);
         Some((span.base, zeroed))
     }
 
@@ -187,6 +239,11 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// A span waits for reuse if it may: others that have waited longer make room for it, or it goes back itself.
     fn retire_span(&self, span: Span) {
         self.churn_down(span.size);
+        if T::SECURITY {
+            // Whoever still uses the block is to be ended, and nobody is to find what it held.
+            discard(&span, &self.kernel);
+            return;
+        }
         let cache = &self.huge.cache;
         if let Some(expired) = cache.take_expired() {
             discard(&expired, &self.kernel);
@@ -212,6 +269,9 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     ///
     /// Pre: the caller holds the block, and gives up what lies behind `asked`.
     pub(crate) fn resize_huge(&self, base: NonNull<u8>, asked: usize) -> bool {
+        if T::SECURITY {
+            return self.resize_in_span(base, asked);
+        }
         let (Some(old), Some(size)) = (self.huge.size(base), span_size(asked)) else {
             return false;
         };

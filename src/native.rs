@@ -28,6 +28,7 @@ use crate::{
     oom::{OutOfMemory, exhausted, insist},
     partial,
     process::Instance,
+    resize,
 };
 
 /// A block of at least `size` bytes at a multiple of `align`.
@@ -105,7 +106,7 @@ pub unsafe fn free<I: Instance>(block: NonNull<u8>, size: usize) {
         unsafe { partial::free::<I>(block.as_ptr(), size) };
     } else {
         // SAFETY: the caller's promise.
-        unsafe { verbs::free::<I>(block.as_ptr()) };
+        unsafe { verbs::free_sized::<I>(block.as_ptr(), size) };
     }
 }
 
@@ -226,7 +227,7 @@ pub unsafe fn realloc_inplace<I: Instance>(
         unsafe { partial::resize_in_place::<I>(block, old, size, true) }
     } else {
         // SAFETY: the caller's promise.
-        unsafe { verbs::resize_where_it_stands::<I>(block, size) }
+        unsafe { resize::resize_where_it_stands::<I>(block, size) }
     };
     if done { Ok(()) } else { Err(()) }
 }

@@ -12,6 +12,7 @@ use crate::{
     config::{GRANULE, LARGE_MAX, MEDIUM_MAX},
     large::{SIZE_MAX, allocate_odd_huge, allocate_odd_run, up_to},
     process::Instance,
+    resize,
 };
 
 /// A block of at least `size` bytes at a multiple of `align`, which may be any number but 0, all of them zero if that is asked for;
@@ -90,7 +91,7 @@ pub(crate) unsafe fn reallocate<I: Instance>(
     // SAFETY: the caller's promise.
     let old = unsafe { alloc::usable_size::<I>(block) };
     // SAFETY: as above.
-    if unsafe { alloc::resize_in_place::<I>(block, old, size) } {
+    if unsafe { resize::resize_in_place::<I>(block, old, size) } {
         return block.as_ptr();
     }
     let new = allocate::<I>(size, align, false);

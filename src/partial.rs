@@ -22,6 +22,7 @@ use crate::{
     odd,
     page::Page,
     process::Instance,
+    resize,
     slot::Slot,
     thread,
 };
@@ -232,10 +233,10 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
     if slot.start() == part && holds_all(slot, old) {
         let stays = if at_any_price {
             // SAFETY: all that is left of the block is the caller's.
-            unsafe { alloc::resize_where_it_stands::<I>(part, size) }
+            unsafe { resize::resize_where_it_stands::<I>(part, size) }
         } else {
             // SAFETY: as above.
-            unsafe { alloc::resize_in_place::<I>(part, slot.size(), size) }
+            unsafe { resize::resize_in_place::<I>(part, slot.size(), size) }
         };
         // SAFETY: as above.
         return stays && note_size::<I>(unsafe { slot_of::<I>(part) }, size);

@@ -8,7 +8,9 @@ use crate::{
     config::{HEADS, Purge, Tuning},
     directory::{COMMONS, Directory, Held},
     heap::{Heap, Refill},
+    live,
     memory::Memory,
+    page::Page,
     primitive::{AtomicUsize, Ordering, Tally, fence},
     remote::Batch,
     size_class::SizeClass,
@@ -128,7 +130,8 @@ impl<I: Instance> Process<I> {
         if cfg!(debug_assertions) {
             heap.check_near(class);
         }
-        let own = || heap.refill::<I::Tuning>(class, limit, || self.collect(heap));
+        let inspect = |page: &Page| self.inspect(page, limit);
+        let own = || heap.refill::<I::Tuning>(class, limit, || self.collect(heap), inspect);
         let served = own()
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten());
@@ -139,6 +142,14 @@ impl<I: Instance> Process<I> {
         own()
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten())
+    }
+
+    /// In the security build, look at a list before it is read.
+    fn inspect(&self, page: &Page, count: usize) {
+        if I::Tuning::SECURITY {
+            // SAFETY: a page of the heap that is being refilled.
+            unsafe { live::inspect(page, count, &self.memory.kernel) };
+        }
     }
 
     /// A few blocks of `class` from the commons, if nobody else is at it: what many threads that want little share.
@@ -167,7 +178,8 @@ impl<I: Instance> Process<I> {
         let held = self.hold_counts_heap()?;
         let heap = held.heap;
         let class = SizeClass::of(bytes);
-        let own = || heap.refill::<I::Tuning>(class, 1, || self.collect(heap));
+        let inspect = |page: &Page| self.inspect(page, 1);
+        let own = || heap.refill::<I::Tuning>(class, 1, || self.collect(heap), inspect);
         let open = || heap.open_page(class, &self.memory).then(own).flatten();
         let refill = own().or_else(open);
         let counts = refill.map(|refill| refill.first.start());

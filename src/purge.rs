@@ -14,9 +14,6 @@ use crate::{
     primitive::Ordering,
 };
 
-/// All slices of a chunk.
-const WHOLE: u64 = u64::MAX;
-
 /// What a purge did, in slices.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Purged {
@@ -43,7 +40,7 @@ impl ChunkTable {
         // The first chunk stays: others may be extending it.
         for index in (1..self.entries()).rev() {
             let entry = self.entry(index);
-            if entry.is_empty() && !self.is_kept(index) {
+            if entry.is_empty(!self.reserved) && !self.is_kept(index) {
                 if spared < spare {
                     spared += 1;
                 } else if self.unmap(entry, kernel) {
@@ -98,7 +95,8 @@ impl ChunkTable {
 
     /// Give back a chunk that is empty, if it still is.
     fn unmap(&self, entry: &Entry, kernel: &impl Platform) -> bool {
-        let Some((base, dirty)) = entry.claim_empty() else {
+        let whole = !self.reserved;
+        let Some((base, dirty)) = entry.claim_empty(whole) else {
             return false;
         };
         self.map.remove(base.as_ptr().addr());
@@ -106,7 +104,7 @@ impl ChunkTable {
         if !unsafe { kernel.unmap(base, CHUNK) } {
             // The region had a leaf a moment ago, and leaves stay.
             self.map.insert(base.as_ptr().addr(), kernel);
-            entry.unclaim(WHOLE);
+            entry.unclaim(whole);
             return false;
         }
         self.committed.fetch_sub(SLICES, Ordering::Relaxed);
@@ -143,9 +141,9 @@ fn purge_slices(base: NonNull<u8>, first: usize, slices: usize, kernel: &impl Pl
 }
 
 impl Entry {
-    /// Whether the chunk is whole and all of it is free. A hint.
-    fn is_empty(&self) -> bool {
-        self.free.load(Ordering::Relaxed) == WHOLE
+    /// Whether the chunk is whole and all of it is free that can be. A hint.
+    fn is_empty(&self, whole: u64) -> bool {
+        self.free.load(Ordering::Relaxed) == whole
     }
 
     /// Claim all free slices that are dirty and in a group of `group` slices that are all free.
@@ -171,10 +169,10 @@ impl Entry {
     }
 
     /// Claim a chunk that is whole and free: its address, and how many slices are dirty.
-    fn claim_empty(&self) -> Option<(NonNull<u8>, usize)> {
+    fn claim_empty(&self, whole: u64) -> Option<(NonNull<u8>, usize)> {
         // AcqRel: as in `Entry::claim`.
         self.free
-            .compare_exchange(WHOLE, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(whole, 0, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
         Some((
             self.address()?,

@@ -8,11 +8,12 @@ use ralloc_platform::{Hooks, Platform, ThreadBlock};
 use crate::{
     block::Block,
     chunk::Owner,
-    config::HEADS,
+    config::{HEADS, Tuning},
     free_list::{self, Link},
     heap::{Heap, page_of},
     primitive::Ordering,
     process::{Busy, HEAP, Instance},
+    quarantine,
     remote::Batch,
     size_class::SizeClass,
 };
@@ -198,6 +199,9 @@ pub(crate) fn settle<I: Instance>() {
 
 /// Take the blocks in the thread's heads home.
 fn empty_heads<I: Instance>(heap: &'static Heap) {
+    if I::Tuning::SECURITY {
+        return quarantine::empty::<I>(heap);
+    }
     for granule in 0..HEADS {
         let link = head::<I>(granule);
         set_head::<I>(granule, 0);
@@ -210,6 +214,10 @@ fn empty_heads<I: Instance>(heap: &'static Heap) {
 
 /// Check that every block in this thread's heads is of the class that the head serves. Returns how many there are.
 pub(crate) fn check_heads<I: Instance>() -> usize {
+    if I::Tuning::SECURITY {
+        quarantine::check::<I>();
+        return 0;
+    }
     (0..HEADS)
         .map(|granule| {
             // SAFETY: the head's list belongs to this thread.

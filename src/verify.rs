@@ -8,6 +8,7 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::mask,
     config::{CHUNK, SLICE, SLICES},
+    guard::slabs_guard,
     heap::Heap,
     primitive::Ordering,
     process::{Instance, Process},
@@ -48,7 +49,8 @@ impl<I: Instance> Process<I> {
             }
         }
         assert!(
-            self.memory.epoch() != 0 || unowned == self.heaps.slabs(),
+            self.memory.epoch() != 0
+                || unowned == self.heaps.slabs() * (1 + slabs_guard::<I::Tuning>()),
             "a slice that is claimed is in a page, a run or a slab"
         );
         thread::check_heads::<I>();
@@ -69,7 +71,8 @@ impl<I: Instance> Process<I> {
     fn claimed_by_nobody(&self, chunk: &Chunk) -> usize {
         let entry = self.memory.chunks.entry(chunk.index());
         let committed = entry.committed.load(Ordering::Relaxed);
-        let claimed = committed & !entry.free.load(Ordering::Relaxed);
+        let claimed =
+            committed & !entry.free.load(Ordering::Relaxed) & !self.memory.chunks.reserved;
         let is_nobodys = |&slice: &usize| {
             claimed >> slice & 1 == 1 && chunk.owner(slice).word() == Owner::UNOWNED
         };

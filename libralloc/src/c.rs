@@ -97,9 +97,9 @@ pub unsafe extern "C" fn ralloc_posix_memalign(
 ///
 /// `block` is null, or was allocated with `size` by malloc, calloc or realloc, and is live.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ralloc_free_sized(block: *mut c_void, _size: usize) {
+pub unsafe extern "C" fn ralloc_free_sized(block: *mut c_void, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { c_abi::free::<Libc>(block.cast()) };
+    unsafe { c_abi::free_sized::<Libc>(block.cast(), size) };
 }
 
 /// ISO C23, free_aligned_sized.
@@ -108,13 +108,9 @@ pub unsafe extern "C" fn ralloc_free_sized(block: *mut c_void, _size: usize) {
 ///
 /// `block` is null, or was allocated with `align` and `size` by aligned_alloc, and is live.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ralloc_free_aligned_sized(
-    block: *mut c_void,
-    _align: usize,
-    _size: usize,
-) {
+pub unsafe extern "C" fn ralloc_free_aligned_sized(block: *mut c_void, _align: usize, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { c_abi::free::<Libc>(block.cast()) };
+    unsafe { c_abi::free_sized::<Libc>(block.cast(), size) };
 }
 
 /// SUSv2, sbrk(2).

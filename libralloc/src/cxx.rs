@@ -87,9 +87,9 @@ pub unsafe extern "C" fn ralloc_delete(block: *mut c_void) {
 ///
 /// `block` is null, or was allocated with `size`, and is live.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ralloc_delete_sized(block: *mut c_void, _size: usize) {
+pub unsafe extern "C" fn ralloc_delete_sized(block: *mut c_void, size: usize) {
     // SAFETY: the caller's promise.
-    unsafe { c_abi::free::<Libc>(block.cast()) };
+    unsafe { c_abi::free_sized::<Libc>(block.cast(), size) };
 }
 
 /// C++ operator delete(block, align).
@@ -111,11 +111,11 @@ pub unsafe extern "C" fn ralloc_delete_aligned(block: *mut c_void, _align: usize
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ralloc_delete_sized_aligned(
     block: *mut c_void,
-    _size: usize,
+    size: usize,
     _align: usize,
 ) {
     // SAFETY: the caller's promise.
-    unsafe { c_abi::free::<Libc>(block.cast()) };
+    unsafe { c_abi::free_sized::<Libc>(block.cast(), size) };
 }
 
 /// One more attempt; 0 stands for the alignment of malloc.

@@ -5,7 +5,7 @@
 
 use core::ptr::NonNull;
 
-use core_ralloc::{Defaults, Failure, Instance, Process};
+use core_ralloc::{Failure, Instance, Process};
 use ralloc_platform::{EINVAL, ENOMEM, StaticBlock, System, set_errno};
 
 pub mod bsd;
@@ -23,6 +23,14 @@ pub mod gnu;
 ))]
 mod operators;
 mod options;
+#[cfg(not(feature = "security"))]
+mod policy {
+    pub(crate) use core_ralloc::Defaults as Policy;
+}
+#[cfg(feature = "security")]
+mod policy {
+    pub(crate) use core_ralloc::Hardened as Policy;
+}
 mod start;
 #[cfg(feature = "override")]
 mod unprefixed;
@@ -36,7 +44,7 @@ static PROCESS: Process<Libc> = Process::new(System);
 unsafe impl Instance for Libc {
     type Platform = System;
     type Thread = StaticBlock;
-    type Tuning = Defaults;
+    type Tuning = policy::Policy;
 
     #[inline(always)]
     fn process() -> &'static Process<Self> {

@@ -158,6 +158,31 @@ pub unsafe trait Platform: Sync {
     /// The range lies within mappings of this instance, in whole OS pages, and nobody needs its contents.
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool;
 
+    /// Give the frames back, keep the addresses, and see to it that whoever touches them is ended.
+    ///
+    /// Post: `true`, and every access is an error until [`unguard`](Platform::unguard); or `false` (no such call on this kernel, or
+    /// too many mappings), and nothing has changed.
+    ///
+    /// # Safety
+    ///
+    /// The range lies within mappings of this instance, in whole OS pages, and nobody needs its contents.
+    unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _ = (base, size);
+        false
+    }
+
+    /// Make memory of guarded addresses again.
+    ///
+    /// Post: `true`, and the range reads zero; or `false`, and nothing has changed.
+    ///
+    /// # Safety
+    ///
+    /// All of the range is guarded, and the caller's alone.
+    unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _ = (base, size);
+        false
+    }
+
     /// Say that all of a range is about to be used, so that large pages may back it. Advice, nothing more.
     ///
     /// # Safety

@@ -80,6 +80,18 @@ unsafe impl Platform for Linux {
         unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) }.is_ok()
     }
 
+    unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: replaces a range that is ours and whose contents nobody needs, by the caller's promise.
+        unsafe { mm::mmap_anonymous(base.as_ptr().cast(), size, ProtFlags::empty(), flags) }.is_ok()
+    }
+
+    unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
+        let rights = mm::MprotectFlags::READ | mm::MprotectFlags::WRITE;
+        // SAFETY: the range is ours and without frames: it has been mapped afresh by `guard`.
+        unsafe { mm::mprotect(base.as_ptr().cast(), size, rights) }.is_ok()
+    }
+
     unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
         // SAFETY: advice that changes no contents, by the caller's promise about memory of ours.
         let _ = unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxHugepage) };

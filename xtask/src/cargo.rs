@@ -86,6 +86,29 @@ pub(crate) fn build_library() -> Result<PathBuf> {
     Ok(library)
 }
 
+/// Builds the security build, `libralloc-secure.so` and `libralloc-secure.a`, and returns the path of the first.
+pub(crate) fn build_secure_library() -> Result<PathBuf> {
+    // The other library is not to be mistaken for this one.
+    let target = target()?.join("secure");
+    let mut build = command(&["build", "--release", "--package", "libralloc", "--lib"]);
+    build
+        .args(["--features", "security"])
+        .env("CARGO_TARGET_DIR", &target);
+    let output = build.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "the security build of the library could not be built\n{said}"
+    );
+    let built = target.join("release");
+    for ending in ["so", "a"] {
+        let from = built.join(format!("libralloc.{ending}"));
+        let to = built.join(format!("libralloc-secure.{ending}"));
+        fs::copy(&from, &to).with_context(|| from.display().to_string())?;
+    }
+    Ok(built.join("libralloc-secure.so"))
+}
+
 /// Runs the bench program against the library.
 pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
     let library = build_library()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask install`: the library, its header and manual page, the pkg-config file and the launcher, below a prefix.
+//! `cargo xtask install`: the library and its security build, the header and manual page, the pkg-config file and the launcher, below a prefix.
 
 use crate::{c_header, cargo, process, symbols};
 use anyhow::{Context, Result, bail, ensure};
@@ -52,6 +52,10 @@ pub(crate) fn files(prefix: &Path, side_by_side: bool) -> Result<Vec<PathBuf>> {
     put("lib/libralloc.so", 0o755, &built.join("libralloc.so"))?;
     let archive = put("lib/libralloc.a", 0o644, &built.join("libralloc.a"))?;
     if !side_by_side {
+        give_way(&archive)?;
+        let secure = cargo::build_secure_library()?;
+        put("lib/libralloc-secure.so", 0o755, &secure)?;
+        let archive = put("lib/libralloc-secure.a", 0o644, &secure.with_extension("a"))?;
         give_way(&archive)?;
     }
     put("include/ralloc.h", 0o644, &c_header::path())?;

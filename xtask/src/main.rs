@@ -79,6 +79,8 @@ enum Command {
     Fuzz(fuzz::Fuzzing),
     /// Break the allocator in many small ways, and see whether the tests notice each.
     Mutants(mutants::Mutants),
+    /// Build the security build, `libralloc-secure.so`, and print where it is; `install` installs it beside the other.
+    Secure,
     /// Build the library and install it: library, header, manual page, pkg-config file, launcher.
     Install(install::Install),
     /// Write `libralloc/include/ralloc.h` from the sources of the functions.
@@ -129,6 +131,10 @@ fn main() -> Result<ExitCode> {
         Command::Cross(cross) => run_cross(&cross),
         Command::Suites { names } => programs::suites(&names),
         Command::Install(install) => install::run(&install).map(|()| ExitCode::SUCCESS),
+        Command::Secure => {
+            println!("{}", cargo::build_secure_library()?.display());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Header => c_header::write().map(|()| ExitCode::SUCCESS),
         Command::Symbols { others } => symbols::print(&others).map(|()| ExitCode::SUCCESS),
         Command::RustPrograms(comparison) => rust_programs::compare(&comparison),

@@ -1,0 +1,276 @@
+//! What is known of a block in the security build, and whether that is so.
+//!
+//! Whether it is live and how many of its bytes were not asked for stands in its [state](crate::live), the length of a large one in the
+//! header of its chunk, that of a huge one in the table of huge blocks.
+
+use core::ptr::NonNull;
+
+use crate::{
+    canary,
+    chunk::{Chunk, Owner},
+    config::{GRANULE, SLICE, STATE_SLICES},
+    fatal::{INTERIOR_POINTER, INVALID_FREE, OVERFLOW, fatal},
+    foreign::{is_ours, refuse},
+    huge::Entry,
+    live::{self, LIVE, NEVER, state_of},
+    page::Page,
+    primitive::Ordering,
+    process::Instance,
+    thread,
+};
+
+pub(crate) fn die<I: Instance>(line: &str, at: NonNull<u8>) -> ! {
+    fatal(&I::process().memory.kernel, line, at.as_ptr().addr())
+}
+
+pub(crate) fn key<I: Instance>() -> usize {
+    I::process().memory.key()
+}
+
+/// The bytes of a run in front of its guard.
+pub(crate) fn run_bytes(page: &Page) -> usize {
+    (page.slices() - 1) * SLICE
+}
+
+pub(crate) fn write_canary<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
+    if asked < size {
+        // SAFETY: the block is ours, and large.
+        unsafe { canary::write(start, asked, size, key::<I>()) };
+    }
+}
+
+pub(crate) fn check_canary<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
+    // SAFETY: a block in use, of so many bytes.
+    if asked < size && !unsafe { canary::is_whole(start, asked, size, key::<I>()) } {
+        die::<I>(OVERFLOW, start);
+    }
+}
+
+/// Write the canary of a block of a page, and its slack where the state does not tell.
+pub(crate) fn note_slack<I: Instance>(start: NonNull<u8>, size: usize, asked: usize) {
+    if live::slack_of(live::live_with(size - asked)).is_none() {
+        // SAFETY: the slack is longer than a canary and a word.
+        let word = unsafe { last_word(start, size) };
+        // SAFETY: as above.
+        unsafe { word.write((size - asked) ^ key::<I>()) };
+    }
+    write_canary::<I>(start, asked, size);
+}
+
+/// The last word of a block.
+///
+/// # Safety
+///
+/// The block has `size` bytes.
+unsafe fn last_word(start: NonNull<u8>, size: usize) -> NonNull<usize> {
+    // SAFETY: the caller's promise.
+    unsafe { start.add(size - size_of::<usize>()) }.cast()
+}
+
+/// A live block.
+pub(crate) enum Live<'a> {
+    /// Of a page; `offset` bytes behind where the page has it begin, if its alignment is odd.
+    Block {
+        page: &'a Page,
+        is_ours: bool,
+        start: NonNull<u8>,
+        offset: usize,
+    },
+    /// A run; `offset` as above.
+    Run {
+        chunk: &'a Chunk,
+        owner: Owner,
+        start: NonNull<u8>,
+        offset: usize,
+    },
+    /// A huge block; `offset` as above.
+    Huge {
+        base: NonNull<u8>,
+        entry: &'a Entry,
+        offset: usize,
+    },
+}
+
+fn offset(block: NonNull<u8>, start: NonNull<u8>) -> usize {
+    block.as_ptr().addr() - start.as_ptr().addr()
+}
+
+/// The live block at `block`; `None` if the pointer is foreign. Ends the process if no live block begins there, with the line `freed` if
+/// one did.
+pub(crate) fn find<'a, I: Instance>(block: NonNull<u8>, freed: &str) -> Option<Live<'a>> {
+    if !is_ours::<I>(block) {
+        return find_huge::<I>(block, freed);
+    }
+    // SAFETY: the chunk is ours; it stays as long as the block is live, and states are there as long as the chunk.
+    let chunk = unsafe { Chunk::of(block) };
+    let slice = Chunk::slice_of(block);
+    let owner = chunk.owner(slice);
+    if slice < STATE_SLICES {
+        refuse::<I>(block);
+    }
+    // SAFETY: as above.
+    let state = |start: NonNull<u8>| unsafe { state_of(start) }.load(Ordering::Relaxed);
+    if owner.has(Owner::UNOWNED) {
+        if state(block) != NEVER && block.as_ptr().addr().is_multiple_of(GRANULE) {
+            die::<I>(freed, block);
+        }
+        refuse::<I>(block);
+    }
+    let head = chunk.head_of(slice, owner);
+    let (page, head_owner) = (chunk.page(head), chunk.owner(head));
+    let is_odd = head_owner.has(Owner::INTERIOR);
+    let start = if owner.has(Owner::RUN) {
+        page.start()
+    } else if is_odd {
+        page.block_start(block)
+    } else {
+        block
+    };
+    let begins = if owner.has(Owner::RUN) {
+        start == block || is_odd
+    } else {
+        is_odd || page.begins_block(block)
+    };
+    if !begins {
+        die::<I>(INTERIOR_POINTER, block);
+    }
+    match state(start) {
+        LIVE.. => {}
+        NEVER => refuse_fresh::<I>(block),
+        _ => die::<I>(freed, block),
+    }
+    let offset = offset(block, start);
+    Some(if owner.has(Owner::RUN) {
+        Live::Run {
+            chunk,
+            owner,
+            start,
+            offset,
+        }
+    } else {
+        let is_ours = head_owner.heap_address() == thread::heap_address::<I>();
+        Live::Block {
+            page,
+            is_ours,
+            start,
+            offset,
+        }
+    })
+}
+
+#[cold]
+fn find_huge<'a, I: Instance>(block: NonNull<u8>, freed: &str) -> Option<Live<'a>> {
+    let memory = &I::process().memory;
+    match memory.huge.containing(block) {
+        Some((base, entry)) => {
+            let odd = entry.odd.load(Ordering::Relaxed);
+            let begins = if odd == 0 { base.as_ptr().addr() } else { odd };
+            if block.as_ptr().addr() != begins {
+                die::<I>(INTERIOR_POINTER, block);
+            }
+            let offset = offset(block, base);
+            Some(Live::Huge {
+                base,
+                entry,
+                offset,
+            })
+        }
+        None if memory.was_huge(block) => die::<I>(freed, block),
+        None => None,
+    }
+}
+
+/// A block that has never been given out.
+#[cold]
+fn refuse_fresh<I: Instance>(block: NonNull<u8>) -> ! {
+    die::<I>(INVALID_FREE, block)
+}
+
+impl Live<'_> {
+    /// Where the slot begins, how many bytes of it were asked for, and how many it has. Ends the process if what stands behind the
+    /// request has been written to.
+    pub(crate) fn measure<I: Instance>(&self) -> (NonNull<u8>, usize, usize) {
+        match *self {
+            Live::Block { page, start, .. } => {
+                let size = page.block_size.get() as usize;
+                let asked = asked_of_block::<I>(start, size);
+                check_canary::<I>(start, asked, size);
+                check_tail::<I>(start, asked, size);
+                (start, asked, size)
+            }
+            Live::Run { chunk, start, .. } => {
+                let slice = Chunk::slice_of(start);
+                let asked = chunk.cold(slice).asked.load(Ordering::Relaxed);
+                let size = run_bytes(chunk.page(slice));
+                check_canary::<I>(start, asked, size);
+                (start, asked, size)
+            }
+            Live::Huge { base, entry, .. } => {
+                let (asked, size) = (entry.asked(), entry.usable());
+                check_canary::<I>(base, asked, size);
+                (base, asked, size)
+            }
+        }
+    }
+
+    /// How far behind the start of the slot the user's block begins.
+    pub(crate) fn offset(&self) -> usize {
+        match *self {
+            Live::Block { offset, .. } | Live::Run { offset, .. } | Live::Huge { offset, .. } => {
+                offset
+            }
+        }
+    }
+}
+
+/// How many bytes of a live block of a page were asked for.
+fn asked_of_block<I: Instance>(start: NonNull<u8>, size: usize) -> usize {
+    // SAFETY: the block is live, so its chunk is mapped.
+    let state = unsafe { state_of(start) }.load(Ordering::Relaxed);
+    let slack = live::slack_of(state.max(LIVE)).unwrap_or_else(|| {
+        // SAFETY: a block of `size` bytes.
+        let word = unsafe { last_word(start, size) };
+        // SAFETY: as above.
+        unsafe { word.read() ^ key::<I>() }
+    });
+    match size.checked_sub(slack) {
+        Some(asked) => asked,
+        None => die::<I>(OVERFLOW, start),
+    }
+}
+
+/// What lies behind the canary of a block of a page reads zero, but for the last word where that has a meaning.
+fn check_tail<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
+    let from = asked + canary::CANARY;
+    if from >= size {
+        return;
+    }
+    let is_wide = live::slack_of(live::live_with(size - asked)).is_none();
+    let to = size - if is_wide { size_of::<usize>() } else { 0 };
+    // SAFETY: the bytes lie in the block.
+    let tail = unsafe { start.add(from) };
+    let tail = NonNull::slice_from_raw_parts(tail, to.saturating_sub(from));
+    // SAFETY: as above, and nobody else uses them.
+    let tail: &[u8] = unsafe { tail.as_ref() };
+    if tail.iter().fold(0, |bits, byte| bits | byte) != 0 {
+        die::<I>(OVERFLOW, start);
+    }
+}
+
+/// Make a block of a page read zero from `from` on, the canary behind the `asked` bytes included.
+///
+/// Pre: `from <= asked < size`; the bytes from `from` on are given up.
+pub(crate) fn clear(start: NonNull<u8>, from: usize, asked: usize, size: usize) {
+    let to = size.min(asked + canary::CANARY);
+    // SAFETY: the bytes lie in the block.
+    let first = unsafe { start.add(from) };
+    // SAFETY: as above.
+    unsafe { first.write_bytes(0, to - from) };
+    if to < size {
+        // What lies between reads zero, but for the last word where that has a meaning.
+        // SAFETY: as above.
+        let word = unsafe { last_word(start, size) };
+        // SAFETY: as above.
+        unsafe { word.write(0) };
+    }
+}

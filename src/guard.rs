@@ -1,0 +1,177 @@
+//! Guards, in the security build: addresses behind large blocks, and those of large blocks that are free, that cannot be touched.
+//!
+//! Which slices of a chunk are guarded stands in its header. A slice keeps its guard until it is given out again, so that blocks that
+//! come and go at one place cost few system calls. The kernel may refuse: then there is no guard, and the canary is all there is.
+
+use core::ptr::NonNull;
+
+use ralloc_platform::Platform;
+
+use crate::{
+    chunk::Chunk,
+    chunk_entry::{Run, mask},
+    config::{CHUNK, SLICE, SLICES, Tuning},
+    memory::Memory,
+    primitive::{AtomicUsize, Ordering},
+};
+
+/// Slices behind a run that are its guard.
+pub(crate) const fn slices_behind<T: Tuning>() -> usize {
+    T::SECURITY as usize
+}
+
+/// Slices in front of the allocator's own records that are their guard. They stay claimed, and nobody's.
+pub(crate) const fn slabs_guard<T: Tuning>() -> usize {
+    T::SECURITY as usize
+}
+
+impl<P: Platform, T: Tuning> Memory<P, T> {
+    /// The stretches of slices in `set`, each with its start and its bytes.
+    fn stretches(base: NonNull<u8>, set: u64) -> impl Iterator<Item = (u64, NonNull<u8>, usize)> {
+        let mut left = set;
+        core::iter::from_fn(move || {
+            (left != 0).then(|| {
+                let first = left.trailing_zeros() as usize;
+                let count = (left >> first).trailing_ones() as usize;
+                let stretch = mask(count) << first;
+                left &= !stretch;
+                // SAFETY: the slices lie in the chunk.
+                let start = unsafe { base.add(first * SLICE) };
+                (stretch, start, count * SLICE)
+            })
+        })
+    }
+
+    /// Make the slices in `set` of a run that the caller holds accessible. False if the kernel refuses.
+    pub(crate) fn unguard(&self, run: &Run, set: u64) -> bool {
+        // SAFETY: the caller holds a slice of the chunk.
+        let guards = &unsafe { Chunk::of(run.base) }.guards;
+        // Relaxed: the bits of slices are changed by whoever holds them, and were changed before these were claimed.
+        let guarded = guards.load(Ordering::Relaxed) & set;
+        for (stretch, start, size) in Self::stretches(run.base, guarded) {
+            // SAFETY: nobody uses the slices.
+            if !unsafe { self.kernel.unguard(start, size) } {
+                return false;
+            }
+            guards.fetch_and(!stretch, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Make the slices in `set` of a run that the caller holds inaccessible, as far as the kernel does that. Their contents are gone then.
+    /// Returns whether all of them are.
+    pub(crate) fn guard(&self, run: &Run, set: u64) -> bool {
+        // SAFETY: the caller holds a slice of the chunk.
+        let guards = &unsafe { Chunk::of(run.base) }.guards;
+        // Relaxed: as above.
+        let open = set & !guards.load(Ordering::Relaxed);
+        for (stretch, start, size) in Self::stretches(run.base, open) {
+            // SAFETY: nobody uses the slices.
+            if !unsafe { self.kernel.guard(start, size) } {
+                return false;
+            }
+            guards.fetch_or(stretch, Ordering::Relaxed);
+            self.chunks.cleaned(run, stretch);
+        }
+        true
+    }
+
+    /// Claim a run for one large block, with the guard behind it.
+    pub(crate) fn claim_guarded(&self, slices: usize, stride: usize) -> Option<Run> {
+        let behind = slices_behind::<T>();
+        if behind == 0 {
+            return self.claim(slices, stride, false);
+        }
+        let run = self.claim_as_it_is(slices, stride, false)?;
+        let guard = run.mask() & !(run.mask() >> behind);
+        if !self.unguard(&run, run.mask() & !guard) {
+            self.release(&run, 0);
+            return None;
+        }
+        self.guard(&run, guard);
+        Some(run)
+    }
+
+    /// Claim a slice for the allocator's own records, out of reach of the blocks in front of it.
+    pub(crate) fn claim_slab(&self) -> Option<Run> {
+        let in_front = slabs_guard::<T>();
+        let run = self.claim(in_front + 1, 1, false)?;
+        let slab = Run {
+            first: run.first + in_front,
+            slices: 1,
+            ..run
+        };
+        self.guard(&run, run.mask() & !slab.mask());
+        Some(Run {
+            dirty: run.dirty & slab.mask(),
+            ..slab
+        })
+    }
+
+    /// Give the run of a large block back: nobody touches it until it is given out again.
+    pub(crate) fn release_guarded(&self, run: &Run) {
+        let is_guarded = T::SECURITY && self.guard(run, run.mask());
+        self.release(run, if is_guarded { 0 } else { run.slices });
+    }
+
+    /// Bytes behind a huge block that are its guard, at least.
+    pub(crate) fn guard_bytes(&self) -> usize {
+        if T::SECURITY {
+            self.kernel.page_size()
+        } else {
+            0
+        }
+    }
+
+    /// Guard what lies behind the `asked` bytes of a huge block in its span of `size` bytes.
+    pub(crate) fn guard_huge(&self, base: NonNull<u8>, asked: usize, size: usize) {
+        if T::SECURITY {
+            let from = asked.next_multiple_of(self.kernel.page_size());
+            // SAFETY: there is a page behind the block.
+            let behind = unsafe { base.add(from) };
+            // SAFETY: nobody uses what lies behind the block.
+            unsafe { self.kernel.guard(behind, size - from) };
+        }
+    }
+
+    /// Make a huge block `asked` bytes long, if it stays in its span.
+    pub(crate) fn resize_in_span(&self, base: NonNull<u8>, asked: usize) -> bool {
+        let (Some(size), Some(old)) = (self.huge.size(base), self.huge.usable(base)) else {
+            return false;
+        };
+        let page = self.kernel.page_size();
+        let fits =
+            asked.checked_add(page).is_some_and(|least| least <= size) && asked + CHUNK > size;
+        let (old, new) = (old.next_multiple_of(page), asked.next_multiple_of(page));
+        if !fits {
+            return false;
+        }
+        if new > old {
+            // SAFETY: what the block grows into lies in its span.
+            let behind = unsafe { base.add(old) };
+            // SAFETY: it is guarded, or the kernel knows no guards, and nobody uses it.
+            if !unsafe { self.kernel.unguard(behind, new - old) } {
+                return false;
+            }
+        }
+        self.huge.set_size(base, size, asked);
+        self.guard_huge(base, asked, size);
+        true
+    }
+
+    /// Note that the huge block at `base` has been freed.
+    pub(crate) fn remember_huge(&self, base: NonNull<u8>) {
+        let places = &self.freed_huge;
+        let place = &places[base.as_ptr().addr() / CHUNK % places.len()];
+        // Relaxed: only the fatal line depends on it.
+        place.store(base.as_ptr().addr(), Ordering::Relaxed);
+    }
+
+    /// Whether a huge block at `base` was freed lately.
+    pub(crate) fn was_huge(&self, base: NonNull<u8>) -> bool {
+        let is_it = |place: &AtomicUsize| place.load(Ordering::Relaxed) == base.as_ptr().addr();
+        self.freed_huge.iter().any(is_it)
+    }
+}
+
+const _: () = assert!(SLICES == u64::BITS as usize);

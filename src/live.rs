@@ -1,0 +1,167 @@
+//! Which blocks are live, in the security build: a byte of state for each granule of a chunk, in front of its blocks.
+//!
+//! Where the byte is follows from the address alone. Blocks are at least a granule apart, so each has a byte of its own; that a
+//! block begins at an address is the page record's to say. A block moves from state to state in this order, and a move that is
+//! out of order is misuse:
+//!
+//! ```text
+//! NEVER --extended--> HOME --handed out--> LIVE.. --given up by any thread--> FREED --arrived at the owner--> HOME
+//! ```
+//!
+//! Equation: the blocks on a page's free list are those that are HOME, each of them once. So a link needs no key to be trusted: one that
+//! leads elsewhere than to a block of the page that is HOME is refused, and of any other change of links the list ends too soon or too
+//! late.
+
+use core::ptr::NonNull;
+
+use ralloc_platform::Platform;
+
+use crate::{
+    block::Block,
+    config::{CHUNK, FIRST_BLOCK_OFFSET, MEDIUM_MAX, SLICE, STATE_GRANULE},
+    fatal::{CORRUPTED_LIST, DOUBLE_FREE, fatal},
+    free_list::Link,
+    page::Page,
+    primitive::{Mark, Ordering},
+};
+
+/// Not given out since the page was opened.
+pub(crate) const NEVER: u8 = 0;
+/// On the free list of its page.
+pub(crate) const HOME: u8 = 1;
+/// Given up by its user; in a quarantine, a ring or an inbox.
+pub(crate) const FREED: u8 = 2;
+/// From here on: in use. For a block of a page the difference tells how many of its bytes were not asked for.
+pub(crate) const LIVE: u8 = 3;
+/// In use, and what was not asked for is too much for the byte: the last word of the block tells.
+const WIDE: u8 = u8::MAX;
+
+/// The state of a block, run or free slice.
+///
+/// # Safety
+///
+/// `address` lies in a chunk of a security build that stays mapped for `'a`.
+#[inline(always)]
+pub(crate) unsafe fn state_of<'a>(address: NonNull<u8>) -> &'a Mark {
+    let base = address.as_ptr().map_addr(|address| address & !(CHUNK - 1));
+    let offset = FIRST_BLOCK_OFFSET + address.as_ptr().addr() % CHUNK / STATE_GRANULE;
+    // SAFETY: the slices behind the header hold a byte for every granule.
+    let state: *const Mark = unsafe { base.add(offset) }.cast();
+    // SAFETY: mapped, and any byte is a state.
+    unsafe { &*state }
+}
+
+/// How a block of which `slack` bytes, at least 1, were not asked for is noted in its state.
+#[inline(always)]
+pub(crate) fn live_with(slack: usize) -> u8 {
+    u8::try_from(slack + usize::from(LIVE) - 1).unwrap_or(WIDE)
+}
+
+/// How many bytes of a live block were not asked for; `None` if its last word tells.
+#[inline(always)]
+pub(crate) fn slack_of(state: u8) -> Option<usize> {
+    (state != WIDE).then(|| usize::from(state - LIVE) + 1)
+}
+
+const _: () = assert!(MEDIUM_MAX.is_multiple_of(STATE_GRANULE));
+
+/// No block of a page that is being opened has been given out.
+///
+/// # Safety
+///
+/// The page is the caller's, in a chunk of a security build.
+pub(crate) unsafe fn clear(page: &Page) {
+    for slice in 0..page.slices() {
+        let first = page.slice() + slice;
+        // SAFETY: the slice lies in the chunk.
+        let start = unsafe { page.chunk().add(first * SLICE) };
+        for granule in (0..SLICE).step_by(STATE_GRANULE) {
+            // SAFETY: as above.
+            let address = unsafe { start.add(granule) };
+            // Relaxed: the page is published later.
+            // SAFETY: the caller's promise.
+            unsafe { state_of(address) }.store(NEVER, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether a link leads to a block of `page` that may be on its free list.
+///
+/// # Safety
+///
+/// The page is the caller's, in a chunk of a security build.
+#[inline(always)]
+pub(crate) unsafe fn is_free_block(page: &Page, link: Link) -> bool {
+    let address = core::ptr::with_exposed_provenance_mut(link);
+    link & !(CHUNK - 1) == page.chunk().as_ptr().addr()
+        && NonNull::new(address).is_some_and(|address| {
+            page.begins_block(address)
+                // SAFETY: the block lies in the page's chunk.
+                && unsafe { state_of(address) }.load(Ordering::Relaxed) <= HOME
+        })
+}
+
+/// Look at the first `count` blocks of a page's free list, before a batch of so many is taken: each link leads to a free block, and the
+/// list ends where it should.
+///
+/// # Safety
+///
+/// The page is the caller's, in a chunk of a security build.
+pub(crate) unsafe fn inspect(page: &Page, count: usize, kernel: &impl Platform) {
+    let (mut link, mut left) = (page.free.get(), page.free_count());
+    let mut at = page.start().as_ptr().addr();
+    for _ in 0..=count {
+        if left == 0 && link == 0 {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        if left == 0 || !unsafe { is_free_block(page, link) } {
+            fatal(kernel, CORRUPTED_LIST, at);
+        }
+        at = link;
+        // SAFETY: just found to be a free block of the page.
+        link = unsafe { Block::at(link) }.next();
+        left -= 1;
+    }
+}
+
+/// A block that was given up arrives at the owner of its page.
+///
+/// # Safety
+///
+/// A block of a page begins at `block`, which lies in a chunk of a security build; the caller owns the page.
+#[inline(always)]
+pub(crate) unsafe fn arrive(block: Block, kernel: &impl Platform) {
+    // SAFETY: the caller's promise.
+    let state = unsafe { state_of(block.start()) };
+    // Relaxed, here and below: the way the block has come has ordered what others did to it.
+    if state.load(Ordering::Relaxed) != FREED {
+        // Two threads freed it at the same time, and both were let through.
+        fatal(kernel, DOUBLE_FREE, block.address());
+    }
+    state.store(HOME, Ordering::Relaxed);
+}
+
+/// The blocks of a batch arrive at the owner of their page. What a batch carries in the blocks beside the links is cleared.
+///
+/// # Safety
+///
+/// `first` is said to begin a list of `count` blocks of `page`, which is the caller's, in a chunk of a security build.
+pub(crate) unsafe fn receive(page: &Page, first: Block, count: usize, kernel: &impl Platform) {
+    let mut link = first.address();
+    let mut at = link;
+    for _ in 0..count {
+        let address = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(link));
+        let same_chunk = link & !(CHUNK - 1) == page.chunk().as_ptr().addr();
+        let Some(start) = address.filter(|&start| same_chunk && page.begins_block(start)) else {
+            fatal(kernel, CORRUPTED_LIST, at);
+        };
+        // SAFETY: a block of the page begins there.
+        let block = unsafe { Block::from_ptr(start) };
+        // SAFETY: as above.
+        unsafe { arrive(block, kernel) };
+        block.set_second(0);
+        at = link;
+        link = block.next();
+    }
+}
