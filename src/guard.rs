@@ -109,6 +109,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     }
 
     /// Give the run of a large block back: nobody touches it until it is given out again.
+    #[inline(never)]
     pub(crate) fn release_guarded(&self, run: &Run) {
         let is_guarded = T::SECURITY && self.guard(run, run.mask());
         self.release(run, if is_guarded { 0 } else { run.slices });

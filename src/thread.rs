@@ -106,10 +106,14 @@ pub(crate) fn heap_to_collect_in<I: Instance>() -> Option<&'static Heap> {
 }
 
 /// The thread's heap; a thread that has none gets one, unless it is gone or there is no memory for it.
+#[inline(always)]
 pub(crate) fn heap_or_enter<I: Instance>() -> Option<&'static Heap> {
-    if let Some(heap) = heap::<I>() {
-        return Some(heap);
-    }
+    heap::<I>().or_else(enter::<I>)
+}
+
+#[cold]
+#[inline(never)]
+fn enter<I: Instance>() -> Option<&'static Heap> {
     if life::<I>() == Life::Gone {
         return None;
     }
