@@ -145,7 +145,7 @@ impl<I: Instance> Process<I> {
     }
 
     /// In the security build, look at a list before it is read.
-    fn inspect(&self, page: &Page, count: usize) {
+    pub(crate) fn inspect(&self, page: &Page, count: usize) {
         if I::Tuning::SECURITY {
             // SAFETY: a page of the heap that is being refilled.
             unsafe { live::inspect(page, count, &self.memory.kernel) };

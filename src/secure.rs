@@ -24,7 +24,7 @@ use crate::{
     evidence::{self, Live, die, find, note_slack, run_bytes, write_canary},
     fatal::{CORRUPTED_LIST, DOUBLE_FREE, FREED_BLOCK, WRITE_AFTER_FREE, WRONG_SIZE},
     foreign, free_list,
-    heap::Heap,
+    heap::{Heap, Refill},
     large::{allocate_huge, allocate_run, free_run},
     live::{self, FREED, HOME, LIVE, NEVER, state_of},
     primitive::Ordering,
@@ -43,7 +43,7 @@ pub(crate) const fn is_on<I: Instance>() -> bool {
 }
 
 /// What is at least one byte more than `size`, and as large as any block.
-fn with_canary(size: usize) -> usize {
+pub(crate) fn with_canary(size: usize) -> usize {
     (size + 1).max(STATE_GRANULE)
 }
 
@@ -164,6 +164,12 @@ fn open(block: Block, size: usize, zeroed: bool) {
         }
         state.store(HOME, Ordering::Relaxed);
     }
+}
+
+/// The one block of a refill, for a thread that cannot reach its words yet.
+pub(crate) fn serve<I: Instance>(refill: &Refill, class: SizeClass, asked: usize) -> NonNull<u8> {
+    open(refill.first, class.size(), refill.zeroed);
+    hand_out::<I>(refill.first, class.size(), asked)
 }
 
 /// A free block of `size` bytes goes to a user who asked for `asked` of them.

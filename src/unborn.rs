@@ -3,12 +3,13 @@
 //! They are served by the commons or by the kernel, and touch no word of a thread. The blocks are like all others: whoever frees them
 //! later, once there are words, frees them by the ordinary verb. Slow, and for a handful of requests.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use crate::{
-    config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE},
+    config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE},
     large::SIZE_MAX,
     process::{Instance, NO_HEAP},
+    secure,
     size_class::SizeClass,
 };
 
@@ -18,23 +19,28 @@ use crate::{
 pub fn allocate<I: Instance>(size: usize, align: usize) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
     let size = size.max(1);
-    if size <= MEDIUM_MAX
+    let least = if secure::is_on::<I>() {
+        secure::with_canary(size)
+    } else {
+        size
+    };
+    if least <= MEDIUM_MAX
         && align <= MEDIUM_MAX
-        && let Some(class) = SizeClass::of_aligned(size, align.max(GRANULE))
+        && let Some(class) = SizeClass::of_aligned(least, align.max(GRANULE))
     {
-        return from_commons::<I>(class);
+        return from_commons::<I>(class, size);
     }
     if size > SIZE_MAX {
         return ptr::null_mut();
     }
-    let huge = I::process()
-        .memory
-        .claim_huge(size.max(LARGE_MAX + SLICE), align.max(CHUNK));
+    // Whole OS pages, behind which there is no room for a canary.
+    let size = size.max(LARGE_MAX + SLICE).next_multiple_of(EXTENSION);
+    let huge = I::process().memory.claim_huge(size, align.max(CHUNK));
     huge.map_or(ptr::null_mut(), |(block, _)| block.as_ptr())
 }
 
-/// A block of a class from a heap that has no thread.
-fn from_commons<I: Instance>(class: SizeClass) -> *mut u8 {
+/// A block of a class, of which `size` bytes are asked for, from a heap that has no thread.
+fn from_commons<I: Instance>(class: SizeClass, size: usize) -> *mut u8 {
     let process = I::process();
     let Some(held) = process.heaps.borrow(NO_HEAP, &process.memory) else {
         return ptr::null_mut();
@@ -42,7 +48,14 @@ fn from_commons<I: Instance>(class: SizeClass) -> *mut u8 {
     let heap = held.heap;
     // What has arrived for the heap, or arrives meanwhile, waits for its next holder: to take it home may mean to send some of
     // it on, as a thread.
-    let own = || heap.refill::<I::Tuning>(class, 1, || {});
+    let own = || heap.refill::<I::Tuning>(class, 1, || {}, |page| process.inspect(page, 1));
     let refill = own().or_else(|| heap.open_page(class, &process.memory).then(own).flatten());
-    refill.map_or(ptr::null_mut(), |refill| refill.first.start().as_ptr())
+    let block = refill.map(|refill| {
+        if secure::is_on::<I>() {
+            secure::serve::<I>(&refill, class, size)
+        } else {
+            refill.first.start()
+        }
+    });
+    block.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
