@@ -2,7 +2,7 @@
 //! a map of live ranges, each with contents of its own.
 //!
 //! A failure prints the seed of the run and a trace that was made as short as it could be. `RALLOC_SEED` (64
-//! hexadecimal digits) repeats a run.
+//! hexadecimal digits) repeats a run; `RALLOC_TRACES` says how many traces each kernel gets.
 
 mod common;
 
@@ -143,9 +143,10 @@ fn agrees(kernel: impl Fn() -> Kernel) {
     let digits: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     println!("RALLOC_SEED={digits}");
     let config = ProptestConfig {
-        cases: TRACES,
+        cases: common::traces(TRACES),
         failure_persistence: None,
         max_shrink_time: 60_000,
+        max_shrink_iters: common::shrinks(),
         ..ProptestConfig::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);

@@ -95,6 +95,11 @@ impl Kernel {
         self.calls.write().expect("no panic while it is held")
     }
 
+    /// Whether no call is under way. For signal handlers too.
+    pub fn is_quiet(&self) -> bool {
+        self.calls.try_write().is_ok()
+    }
+
     fn call(&self) -> impl Drop {
         self.calls.read().expect("no panic while it is held")
     }

@@ -28,7 +28,7 @@ pub mod replay;
 pub mod scenario;
 pub mod trace;
 
-pub use draw::{Draw, boundaries};
+pub use draw::{Draw, boundaries, shrinks, traces};
 pub use fork::fork;
 pub use held::Held;
 pub use kernel::Kernel;

@@ -392,10 +392,10 @@ fn replay<F: Interface>(trace: &[Op]) {
 
 fn agrees<F: Interface>(kernel: fn() -> Kernel) {
     let config = ProptestConfig {
-        cases: TRACES,
+        cases: common::traces(TRACES),
         failure_persistence: None,
         max_shrink_time: 60_000,
-        max_shrink_iters: 100_000,
+        max_shrink_iters: common::shrinks(),
         ..ProptestConfig::default()
     };
     let traces = prop::collection::vec(op(), 1..=OPERATIONS);
