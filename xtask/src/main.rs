@@ -19,6 +19,7 @@ mod interface;
 mod library;
 mod lint;
 mod loom;
+mod misuse;
 mod mutants;
 mod machine;
 mod needs;
@@ -77,6 +78,9 @@ enum Command {
     Soak(soak::Soak),
     /// Fuzz: look for sequences of operations on which the allocator fails.
     Fuzz(fuzz::Fuzzing),
+    /// Run programs that are wrong in one way each on the security build, the default build and other allocators, measure what
+    /// security costs, and print who notices what.
+    Misuse(misuse::Comparison),
     /// Break the allocator in many small ways, and see whether the tests notice each.
     Mutants(mutants::Mutants),
     /// Build the security build, `libralloc-secure.so`, and print where it is; `install` installs it beside the other.
@@ -140,6 +144,7 @@ fn main() -> Result<ExitCode> {
         Command::RustPrograms(comparison) => rust_programs::compare(&comparison),
         Command::Clauses => clauses::write(),
         Command::Fuzz(fuzzing) => fuzz::command(&fuzzing),
+        Command::Misuse(comparison) => misuse::compare(&comparison),
         Command::Mutants(mutants) => mutants::run(&mutants),
         Command::Bench { args } => cargo::bench(&args),
     }
@@ -150,6 +155,7 @@ fn run(test: &Test) -> Result<ExitCode> {
     let request = tier::Request {
         filter: test.filter.clone(),
         library: test.lib.clone(),
+        is_whole: !test.tiers.is_empty(),
     };
     let mut report = Report::new();
     for &tier in Tier::ALL {

@@ -93,6 +93,7 @@ pub(crate) fn suites(names: &[String]) -> Result<ExitCode> {
     let request = Request {
         filter: None,
         library: None,
+        is_whole: true,
     };
     let mut report = Report::new();
     report.tier("suites", |report| scripts(tests, &request, report))?;

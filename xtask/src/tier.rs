@@ -3,7 +3,7 @@
 use crate::{
     c_tests,
     cross::{self, Cross},
-    fuzz, instructions, interface, lint, loom, programs,
+    fuzz, instructions, interface, lint, loom, misuse, programs,
     report::Report,
     rust_programs, sanitizers, soak, unit, valgrind,
 };
@@ -19,6 +19,7 @@ pub(crate) enum Tier {
     Loom,
     Interface,
     C,
+    Misuse,
     Instructions,
     Fuzz,
     Sanitizers,
@@ -35,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) filter: Option<String>,
     /// Another library in place of ours.
     pub(crate) library: Option<PathBuf>,
+    /// All of a tier that has a short form for the run of every tier.
+    pub(crate) is_whole: bool,
 }
 
 impl Request {
@@ -53,6 +56,7 @@ impl Tier {
         Self::Loom,
         Self::Interface,
         Self::C,
+        Self::Misuse,
         Self::Instructions,
         Self::Fuzz,
         Self::Sanitizers,
@@ -70,6 +74,7 @@ impl Tier {
             Self::Loom => "loom",
             Self::Interface => "interface",
             Self::C => "c",
+            Self::Misuse => "misuse",
             Self::Instructions => "instructions",
             Self::Fuzz => "fuzz",
             Self::Sanitizers => "sanitizers",
@@ -90,6 +95,9 @@ impl Tier {
             }
             Self::Interface => "symbols, header, manual and examples, as they are installed",
             Self::C => "small C programs, each on the library and on the system's malloc",
+            Self::Misuse => {
+                "programs that are wrong in one way each, and the line that ends each; named alone: all of them"
+            }
             Self::Instructions => "how many instructions the hit paths execute",
             Self::Fuzz => "the inputs that fuzzing has found so far, and a minute of fuzzing",
             Self::Sanitizers => {
@@ -112,6 +120,7 @@ impl Tier {
             Self::Loom => loom::run(report),
             Self::Interface => interface::run(request, report),
             Self::C => c_tests::run(request, report),
+            Self::Misuse => misuse::run(request, report),
             Self::Instructions => instructions::run(request, report),
             Self::Fuzz => fuzz::run(report),
             Self::Sanitizers => sanitizers::run(report),

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bench::{WORKLOADS, Workload};
 use clap::Parser;
 
-use crate::peers::{PEERS, Peer};
+use crate::peers::{HARDENED, PEERS, Peer};
 
 /// Runs the same work on ralloc and on its peers, interleaved, each measurement in a process of
 /// its own, and compares time and memory.
@@ -39,6 +39,13 @@ pub(crate) struct Args {
     /// Print only the targets and the figures reached.
     #[arg(long)]
     pub(crate) targets: bool,
+    /// Print what security costs: this preload library against that of --ralloc, and peers that are built so against
+    /// the same peers as they are.
+    #[arg(long, value_name = "PATH", requires = "ralloc", conflicts_with_all = ["write", "targets"])]
+    pub(crate) cost: Option<PathBuf>,
+    /// Build or install these, and print NAME, version and path of each, between tabs; measure nothing.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) provide: Vec<String>,
     /// Where the programs `workload` and `hello` are; built when not given.
     #[arg(long, value_name = "DIR")]
     pub(crate) programs: Option<PathBuf>,
@@ -67,6 +74,7 @@ impl Args {
     pub(crate) fn writes(&self) -> bool {
         let complete = self.ralloc.is_some()
             && !self.quick
+            && self.cost.is_none()
             && self.only.is_empty()
             && self.peers.is_empty()
             && self.rounds >= 5;
@@ -96,6 +104,17 @@ impl Args {
         }
         command
     }
+}
+
+/// Those of `names` among all peers, whatever they are built for.
+pub(crate) fn any_of(names: &[String]) -> Result<Vec<&'static Peer>> {
+    let all = || PEERS.iter().chain(HARDENED);
+    let find = |name: &String| {
+        all()
+            .find(|peer| peer.name == name)
+            .with_context(|| format!("no `{name}`"))
+    };
+    names.iter().map(find).collect()
 }
 
 fn chosen<T>(

@@ -4,6 +4,7 @@
 //! report, and after a complete run writes it to bench/RESULTS.md.
 
 mod args;
+mod cost;
 mod machine;
 mod measure;
 mod peers;
@@ -26,6 +27,9 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let workloads = args.workloads()?;
     let workshop = Workshop::open(args.programs.clone())?;
+    if !args.provide.is_empty() {
+        return provide(&args.provide, &workshop);
+    }
     let (allocators, skipped) = allocators(&args, &workshop)?;
     let before = machine::load();
     if before > machine::QUIET {
@@ -40,7 +44,8 @@ fn main() -> Result<()> {
         threads: args.threads,
     };
     let cells = plan.run();
-    let counts_calls = workloads.iter().any(|workload| workload.name == "hello");
+    let counts_calls =
+        args.cost.is_none() && workloads.iter().any(|workload| workload.name == "hello");
     let system_calls = counts_calls.then(|| plan.system_calls()).and_then(|calls| {
         calls
             .inspect_err(|error| eprintln!("system calls are not counted: {error:#}"))
@@ -60,6 +65,10 @@ fn main() -> Result<()> {
         load: (before, machine::load()),
         skipped,
     };
+    if args.cost.is_some() {
+        print!("{}", cost::table(&results, &circumstances));
+        return Ok(());
+    }
     let report = report::report(&results, &circumstances);
     print!(
         "{}",
@@ -80,9 +89,20 @@ fn allocators(args: &Args, workshop: &Workshop) -> Result<(Vec<Allocator>, Vec<S
     let mut allocators = Vec::new();
     let mut skipped = Vec::new();
     if let Some(library) = &args.ralloc {
-        allocators.push(workshop.ralloc(library).context("ralloc")?);
+        allocators.push(workshop.ralloc("ralloc", library).context("ralloc")?);
     }
-    for peer in args.peers()? {
+    let peers = match &args.cost {
+        None => args.peers()?,
+        Some(library) => {
+            allocators.push(
+                workshop
+                    .ralloc("ralloc-secure", library)
+                    .context("ralloc-secure")?,
+            );
+            cost::peers(args)?
+        }
+    };
+    for peer in peers {
         match workshop.provide(peer) {
             Ok(allocator) => allocators.push(allocator),
             Err(error) => {
@@ -93,4 +113,22 @@ fn allocators(args: &Args, workshop: &Workshop) -> Result<(Vec<Allocator>, Vec<S
     }
     ensure!(!allocators.is_empty(), "no allocator to measure");
     Ok((allocators, skipped))
+}
+
+/// Says where allocators are that another program wants to preload. What cannot be had is named on standard error.
+fn provide(names: &[String], workshop: &Workshop) -> Result<()> {
+    for peer in args::any_of(names)? {
+        match workshop.provide(peer) {
+            Ok(Allocator {
+                name,
+                version,
+                preload,
+            }) => {
+                let preload = preload.map_or(String::new(), |path| path.display().to_string());
+                println!("{name}\t{version}\t{preload}");
+            }
+            Err(error) => eprintln!("skipping {}: {error:#}", peer.name),
+        }
+    }
+    Ok(())
 }

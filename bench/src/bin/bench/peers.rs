@@ -117,6 +117,67 @@ pub(crate) const PEERS: &[Peer] = &[
     },
 ];
 
+/// The same allocators as they are built, or set up, to notice misuse. `tests/misuse` compares what they notice, and
+/// `bench --cost` what that costs.
+pub(crate) const HARDENED: &[Peer] = &[
+    Peer {
+        name: "mimalloc3-secure",
+        source: Source::Crate(Recipe {
+            version: "3.3.2 (libmimalloc-sys 0.1.49), feature secure",
+            c_flags: "-fvisibility=hidden -DMI_SHARED_LIB -DMI_SHARED_LIB_EXPORT",
+            cxx_flags: "",
+            product: Product::Archive,
+        }),
+    },
+    Peer {
+        name: "mimalloc2-secure",
+        source: Source::Crate(Recipe {
+            version: "2.3.2 (libmimalloc-sys 0.1.49), feature secure",
+            c_flags: "-fvisibility=hidden -DMI_SHARED_LIB -DMI_SHARED_LIB_EXPORT",
+            cxx_flags: "",
+            product: Product::Archive,
+        }),
+    },
+    Peer {
+        name: "snmalloc-checks",
+        source: Source::Crate(Recipe {
+            version: "0.7.6 (snmalloc-sys 0.7.6), SNMALLOC_CHECK_CLIENT",
+            c_flags: "",
+            cxx_flags: concat!(
+                "-DNDEBUG -DSNMALLOC_CHECK_CLIENT -fvisibility=hidden",
+                " -DSNMALLOC_USE_CXX11_THREAD_ATEXIT_DIRECT",
+                r#" -DSNMALLOC_EXPORT=__attribute__((visibility("default")))"#
+            ),
+            product: Product::Prefixed("sn_"),
+        }),
+    },
+    Peer {
+        name: "scudo",
+        source: Source::Debian {
+            packages: &[
+                "libclang-rt-14-dev",
+                "libclang-rt-16-dev",
+                "libclang-rt-19-dev",
+            ],
+            library: "libclang_rt.scudo_standalone-x86_64.so",
+        },
+    },
+    Peer {
+        name: "glibc-check",
+        source: Source::Debian {
+            packages: &["libc6"],
+            library: "libc_malloc_debug.so.0",
+        },
+    },
+];
+
+/// Which of [`HARDENED`] is what kind of which of [`PEERS`].
+pub(crate) const PAIRS: &[(&str, &str)] = &[
+    ("mimalloc3", "mimalloc3-secure"),
+    ("mimalloc2", "mimalloc2-secure"),
+    ("snmalloc", "snmalloc-checks"),
+];
+
 /// The functions that a prefixed archive is renamed to.
 pub(crate) const FAMILY: &[&str] = &[
     "malloc",
@@ -141,7 +202,7 @@ mod tests {
     #[test]
     fn the_tables_name_the_versions_that_are_pinned() {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-        for Peer { name, source } in PEERS {
+        for Peer { name, source } in PEERS.iter().chain(HARDENED) {
             let Source::Crate(recipe) = source else {
                 continue;
             };

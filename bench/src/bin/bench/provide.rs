@@ -59,14 +59,14 @@ impl Workshop {
     }
 
     /// ralloc itself, which somebody else has built.
-    pub(crate) fn ralloc(&self, library: &Path) -> Result<Allocator> {
+    pub(crate) fn ralloc(&self, name: &'static str, library: &Path) -> Result<Allocator> {
         let preload = library
             .canonicalize()
             .with_context(|| format!("{}", library.display()))?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         settle(&preload)?;
         self.checked(Allocator {
-            name: "ralloc",
+            name,
             version,
             preload: Some(preload),
         })
@@ -118,7 +118,7 @@ impl Workshop {
         let product = |ending| {
             target
                 .join("release")
-                .join(format!("libpeer_{name}.{ending}"))
+                .join(format!("libpeer_{}.{ending}", name.replace('-', "_")))
         };
         let library = match recipe.product {
             Product::Library => product("so"),

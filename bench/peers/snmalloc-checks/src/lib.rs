@@ -1,0 +1,1 @@
+extern crate snmalloc_sys;
