@@ -249,7 +249,12 @@ impl ChunkTable {
         if first + slices > SLICES {
             return None;
         }
-        let run = self.entry(index).claim(slices, 1 << first)?;
+        self.claim_in(index, slices, 1 << first)
+    }
+
+    /// Claim `slices` slices of the chunk with number `index` that begin at one of `starts`.
+    pub(crate) fn claim_in(&self, index: usize, slices: usize, starts: u64) -> Option<Run> {
+        let run = self.entry(index).claim(slices, starts)?;
         self.close_if_exhausted(index);
         self.count_claim(&run);
         Some(run)
@@ -392,7 +397,7 @@ pub(crate) struct Totals {
 }
 
 /// The slices at which a run may begin: multiples of `stride`; slice 0 has the header in front.
-fn starts(stride: usize, small: bool) -> u64 {
+pub(crate) fn starts(stride: usize, small: bool) -> u64 {
     if stride == 1 {
         return if small { u64::MAX } else { !1 };
     }

@@ -17,8 +17,10 @@ use crate::{
     live,
     memory::Memory,
     page::Page,
+    portion::Portion,
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
     queue::Queue,
+    recent::Recent,
     remote::{Batch, Inbox, Ring},
     size_class::{CLASSES, SizeClass},
 };
@@ -52,6 +54,8 @@ pub(crate) struct Heap {
     /// Of an orphan: the address of the heap (or 1) on whose behalf it is held, 0 if it is not.
     pub(crate) holder: AtomicUsize,
     queues: [Queue; CLASSES],
+    /// Slices of pages that were closed.
+    recent: Recent,
     pub(crate) ring: Ring,
 }
 
@@ -99,13 +103,13 @@ impl Heap {
         &self.queues[class.index()]
     }
 
-    /// Blocks of `class` from the heap's own pages, at most `limit`: what has come home before what has never been used.
+    /// Blocks of `class` from the heap's own pages, at most a `portion`: what has come home before what has never been used.
     /// `collect` is called once, when the current page has nothing to give, and empties the inbox; `inspect` before a page's list is
     /// read.
     pub(crate) fn refill<T: Tuning>(
         &self,
         class: SizeClass,
-        limit: usize,
+        portion: Portion,
         collect: impl FnOnce(),
         inspect: impl Fn(&Page),
     ) -> Option<Refill> {
@@ -114,7 +118,7 @@ impl Heap {
         loop {
             let page = queue.first();
             page.inspect(|page| inspect(page));
-            if let Some(first) = page.and_then(|page| page.take(limit)) {
+            if let Some(first) = page.and_then(|page| page.take(portion.listed)) {
                 return Some(Refill {
                     first,
                     zeroed: false,
@@ -133,7 +137,7 @@ impl Heap {
                 if page.used.get() == 0 {
                     self.idle.set(self.idle.get() & !class.bit());
                 }
-                let extension = page.extend(limit);
+                let extension = page.extend(portion.fresh);
                 return Some(Refill {
                     first: extension.first,
                     zeroed: extension.zeroed,
@@ -182,7 +186,11 @@ impl Heap {
         class: SizeClass,
         memory: &Memory<P, T>,
     ) -> bool {
-        let Some(run) = memory.claim(class.page_slices(), 1, class.is_small()) else {
+        let (slices, small) = (class.page_slices(), class.is_small());
+        let claimed = memory
+            .claim_again(&self.recent, slices, small)
+            .or_else(|| memory.claim(slices, 1, small));
+        let Some(run) = claimed else {
             return false;
         };
         // SAFETY: we hold a slice of the chunk.
@@ -256,6 +264,7 @@ impl Heap {
         let (first, slices, touched) = (page.slice(), page.slices(), page.touched_slices());
         let counts = chunk.cold(first).take_counts();
         chunk.disown(first, slices);
+        self.recent.note(chunk.index(), first, slices);
         memory.release(&memory.chunks.held(page.chunk(), first, slices), touched);
         if let Some(counts) = counts {
             // As a remote free, even to ourselves: we are in the middle of something.

@@ -32,8 +32,8 @@
 //!
 //! | layer | modules | what is there |
 //! |---|---|---|
-//! | numbers | `config` `size_class` | constants asserted against each other; which block size serves a request |
-//! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | numbers | `config` `size_class` `portion` | constants asserted against each other; which block size serves a request; how many blocks a refill brings |
+//! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `chunk_table` `growth` `recent` `purge` `huge_cache` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `guard` `slot` `heap` `directory` `process` `quarantine` `thread` | who may touch what, and how it changes hands |
 //! | doors: what they share | `large` `foreign` `evidence` `secure` `resize` | blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
@@ -87,6 +87,7 @@
 mod primitive;
 mod config;
 mod size_class;
+mod portion;
 
 // Shapes.
 mod fatal;
@@ -103,6 +104,7 @@ mod chunk_map;
 mod donated;
 mod chunk_table;
 mod growth;
+mod recent;
 mod purge;
 mod huge_cache;
 mod huge;

@@ -15,6 +15,7 @@ use crate::{
     huge::{Huge, discard, span_size},
     huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
+    recent::Recent,
 };
 
 /// Freed huge blocks that the security build remembers.
@@ -140,6 +141,16 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let run = self
             .chunks
             .claim(slices, stride, small, growth, &self.kernel)?;
+        self.churn_up(slices * SLICE);
+        if cfg!(debug_assertions) {
+            self.check_held(&run);
+        }
+        Some(run)
+    }
+
+    /// Claim slices that a heap gave back a moment ago, if they are still free.
+    pub(crate) fn claim_again(&self, recent: &Recent, slices: usize, small: bool) -> Option<Run> {
+        let run = recent.claim(&self.chunks, slices, small)?;
         self.churn_up(slices * SLICE);
         if cfg!(debug_assertions) {
             self.check_held(&run);

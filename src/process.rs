@@ -11,6 +11,7 @@ use crate::{
     live,
     memory::Memory,
     page::Page,
+    portion::Portion,
     primitive::{AtomicUsize, Ordering, Tally, fence},
     remote::Batch,
     size_class::SizeClass,
@@ -124,14 +125,14 @@ impl<I: Instance> Process<I> {
         }
     }
 
-    /// Blocks of `class` for `heap`, at most `limit`, in the order that *is* the memory policy: reuse beats extend beats
+    /// Blocks of `class` for `heap`, at most a `portion`, in the order that *is* the memory policy: reuse beats extend beats
     /// fresh.
-    pub(crate) fn refill(&self, heap: &Heap, class: SizeClass, limit: usize) -> Option<Refill> {
+    pub(crate) fn refill(&self, heap: &Heap, class: SizeClass, portion: Portion) -> Option<Refill> {
         if cfg!(debug_assertions) {
             heap.check_near(class);
         }
-        let inspect = |page: &Page| self.inspect(page, limit);
-        let own = || heap.refill::<I::Tuning>(class, limit, || self.collect(heap), inspect);
+        let inspect = |page: &Page| self.inspect(page, portion.listed);
+        let own = || heap.refill::<I::Tuning>(class, portion, || self.collect(heap), inspect);
         let served = own()
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten());
@@ -153,8 +154,8 @@ impl<I: Instance> Process<I> {
     }
 
     /// A few blocks of `class` from the commons, if nobody else is at it: what many threads that want little share.
-    pub(crate) fn share(&self, class: SizeClass, limit: usize) -> Option<Refill> {
-        let few = (I::Tuning::SHARED_BYTES / class.size()).clamp(1, limit);
+    pub(crate) fn share(&self, class: SizeClass, portion: Portion) -> Option<Refill> {
+        let few = (I::Tuning::SHARED_BYTES / class.size()).clamp(1, portion.fresh);
         // A holder may have lost the processor; a page of our own is the dearer way out.
         let commons = (0..SHARE_TRIES).find_map(|_| {
             let commons = self.heaps.claim(COMMONS, self.holder());
@@ -163,7 +164,7 @@ impl<I: Instance> Process<I> {
             }
             commons
         })?;
-        let refill = self.refill(commons.heap, class, few);
+        let refill = self.refill(commons.heap, class, Portion::at_most(few));
         if self.leave(commons) {
             self.tend_commons();
         }
@@ -179,7 +180,7 @@ impl<I: Instance> Process<I> {
         let heap = held.heap;
         let class = SizeClass::of(bytes);
         let inspect = |page: &Page| self.inspect(page, 1);
-        let own = || heap.refill::<I::Tuning>(class, 1, || self.collect(heap), inspect);
+        let own = || heap.refill::<I::Tuning>(class, Portion::ONE, || self.collect(heap), inspect);
         let open = || heap.open_page(class, &self.memory).then(own).flatten();
         let refill = own().or_else(open);
         let counts = refill.map(|refill| refill.first.start());

@@ -27,6 +27,7 @@ use crate::{
     heap::{Heap, Refill},
     large::{allocate_huge, allocate_run, free_run},
     live::{self, FREED, HOME, LIVE, NEVER, state_of},
+    portion::Portion,
     primitive::Ordering,
     process::{Busy, Instance},
     quarantine,
@@ -133,7 +134,7 @@ fn refill<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
 /// A batch from the pages of the heap, one block of which is the caller's: the others are put back in another order.
 fn take<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
     let limit = (EXTENSION / class.size()).clamp(1, BATCH);
-    let refill = I::process().refill(heap, class, limit)?;
+    let refill = I::process().refill(heap, class, Portion::at_most(limit))?;
     // SAFETY: the blocks have a page.
     let chunk = unsafe { Chunk::of(refill.first.start()) };
     let slice = Chunk::slice_of(refill.first.start());

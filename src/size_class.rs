@@ -152,6 +152,12 @@ impl SizeClass {
         self.index() < SMALL_CLASSES
     }
 
+    /// Whether all blocks of this class go to the same free-list head.
+    #[inline]
+    pub(crate) fn has_one_head(self) -> bool {
+        self.index() < LINEAR
+    }
+
     /// Slices in a page of this class.
     #[inline]
     pub(crate) fn page_slices(self) -> usize {

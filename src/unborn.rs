@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 use crate::{
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE},
     large::SIZE_MAX,
+    portion::Portion,
     process::{Instance, NO_HEAP},
     secure,
     size_class::SizeClass,
@@ -48,7 +49,8 @@ fn from_commons<I: Instance>(class: SizeClass, size: usize) -> *mut u8 {
     let heap = held.heap;
     // What has arrived for the heap, or arrives meanwhile, waits for its next holder: to take it home may mean to send some of
     // it on, as a thread.
-    let own = || heap.refill::<I::Tuning>(class, 1, || {}, |page| process.inspect(page, 1));
+    let own =
+        || heap.refill::<I::Tuning>(class, Portion::ONE, || {}, |page| process.inspect(page, 1));
     let refill = own().or_else(|| heap.open_page(class, &process.memory).then(own).flatten());
     let block = refill.map(|refill| {
         if secure::is_on::<I>() {

@@ -33,6 +33,8 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+mod prefetch;
+
 // What the systems with POSIX' C library share, and what is each one's own.
 #[cfg(all(unix, not(target_os = "redox")))]
 mod loader;
@@ -71,6 +73,7 @@ mod thread_block;
 
 #[cfg(all(target_os = "linux", not(feature = "unix")))]
 pub use linux::Linux as System;
+pub use prefetch::prefetch;
 #[cfg(target_os = "redox")]
 pub use redox::{EINVAL, ENOMEM, Redox as System};
 #[cfg(all(

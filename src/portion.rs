@@ -1,0 +1,37 @@
+//! How much a refill moves from a page to where it is asked for.
+
+use crate::{config::Tuning, size_class::SizeClass};
+
+/// How many blocks a refill may bring.
+#[derive(Clone, Copy)]
+pub(crate) struct Portion {
+    /// Of blocks that have come home.
+    pub(crate) listed: usize,
+    /// Of blocks that have never been given out.
+    pub(crate) fresh: usize,
+}
+
+impl Portion {
+    /// One block.
+    pub(crate) const ONE: Self = Self::at_most(1);
+
+    /// So many blocks.
+    pub(crate) const fn at_most(blocks: usize) -> Self {
+        Self {
+            listed: blocks,
+            fresh: blocks,
+        }
+    }
+
+    /// For a free-list head of `class`. A list goes as it is where no other head could want a part of it: to cut it is to walk over
+    /// its blocks, one cache miss after the other (1.4 times the time of `pareto`, 1.2 times that of `small` and `survivors`).
+    pub(crate) fn of_head<T: Tuning>(class: SizeClass) -> Self {
+        let fresh = (T::REFILL_BYTES / class.size()).clamp(1, T::REFILL_BLOCKS);
+        let listed = if class.has_one_head() {
+            usize::MAX
+        } else {
+            fresh
+        };
+        Self { listed, fresh }
+    }
+}
