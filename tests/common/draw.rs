@@ -1,6 +1,7 @@
 //! Sizes worth asking for, and repeatable random numbers.
 
 use super::{KIB, MIB};
+use std::vec::Vec;
 
 /// Every size at which something changes: size classes, slices, chunks. Tests add one, or take one away.
 pub fn boundaries() -> Vec<usize> {

@@ -73,6 +73,11 @@ impl Kernel {
         &self.sim
     }
 
+    /// Whether any call has been refused so far.
+    pub fn was_asked_to_fail(&self) -> bool {
+        self.sim.was_asked_to_fail()
+    }
+
     /// Refuse nothing from now on.
     pub fn relent(&self) {
         self.sim.relent();

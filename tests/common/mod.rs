@@ -32,6 +32,7 @@ pub use draw::{Draw, boundaries, shrinks, traces};
 pub use fork::fork;
 pub use held::Held;
 pub use kernel::Kernel;
+pub use ralloc_platform::sim::Lock;
 pub use reference::{Op, Reference};
 
 use ralloc::{Defaults, Instance, Process, Tuning, stats::Stats};

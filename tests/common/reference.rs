@@ -1,9 +1,8 @@
 //! All public operations, and a reference that cannot be wrong: a map of live ranges, each with contents of its own.
 
-use super::{Case, Held, kernel};
+use super::{Case, Held, Lock, kernel};
 use ralloc::{alloc, c_abi, sbrk};
-use ralloc_platform::sim::Lock;
-use std::{collections::BTreeMap, ptr};
+use std::{collections::BTreeMap, ptr, vec::Vec};
 
 /// One call. Blocks are picked from the live ones, by a number that is reduced to their count.
 ///
@@ -197,7 +196,7 @@ fn allocate(op: &Op, seed: u64) -> Option<Held> {
 }
 
 fn has_refused() -> bool {
-    kernel().as_sim().was_asked_to_fail()
+    kernel().was_asked_to_fail()
 }
 
 fn moves_break(bytes: usize) {

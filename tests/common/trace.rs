@@ -1,5 +1,7 @@
 //! Recorded traces (`tests/traces/README.md`): how they are read.
 
+use std::vec::Vec;
+
 /// What one thread did. Blocks have numbers: the n-th that came into being has number n.
 #[derive(Clone, Copy, Debug)]
 pub enum Verb {

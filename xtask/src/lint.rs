@@ -19,7 +19,7 @@ struct Check {
     variable: Option<(&'static str, &'static str)>,
 }
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check {
         name: "fmt",
         words: "fmt --all --check -- --color never",
@@ -54,6 +54,12 @@ const CHECKS: [Check; 9] = [
             -- --deny warnings",
         component: Some("clippy"),
         variable: Some(("CUSTOM_LIBFUZZER_PATH", "/libnone.a")),
+    },
+    Check {
+        name: "fmt redox-payload",
+        words: "fmt --manifest-path tests/redox/payload/Cargo.toml --check -- --color never",
+        component: Some("fmt"),
+        variable: None,
     },
     Check {
         name: "fmt rust-programs",

@@ -16,7 +16,7 @@ use core::{
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
-use syscall::{EINVAL, Error};
+use syscall::Error;
 
 /// Where the parts of the layout begin, in order.
 #[cfg(target_pointer_width = "64")]
@@ -71,11 +71,12 @@ const _: () = {
 /// An alignment from which on a mapping that is smaller is taken for one that will grow.
 const ROOMY_ALIGN: usize = 1 << 20;
 
-/// Places tried in the window. Each time the distance doubles, so that another allocator's gigabyte is soon passed.
+/// Places tried in the window. Each time the distance is four times as long, so that another allocator's gigabytes are soon
+/// passed.
 const TRIES: u32 = 8;
 
-/// How many of `ROOMY` have been tried.
-static ROOMY_TRIED: AtomicUsize = AtomicUsize::new(0);
+/// A bit for each of `ROOMY`: something is there.
+static ROOMY_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// The end of the last mapping in the window.
 ///
@@ -96,11 +97,11 @@ pub(super) fn choose(
     }
     let stride = size.checked_next_power_of_two()?.max(align);
     let mut skip = 0;
-    for doubling in 0..TRIES {
+    for attempts in 0..TRIES {
         let base = claim(skip, size, align)?;
         match attempt(base) {
             Ok(()) => return Some(base),
-            Err(error) if is_occupied(&error) => skip = stride.checked_shl(doubling)?,
+            Err(error) if is_occupied(&error) => skip = stride.checked_mul(1 << (2 * attempts))?,
             Err(_) => return None,
         }
     }
@@ -108,21 +109,22 @@ pub(super) fn choose(
 }
 
 fn choose_roomy(align: usize, attempt: &impl Fn(usize) -> Result<(), Error>) -> Option<usize> {
-    loop {
-        let next = |tried: usize| (tried < ROOMY.len()).then_some(tried + 1);
-        let number = ROOMY_TRIED.fetch_update(Relaxed, Relaxed, next).ok()?;
-        let base = ROOMY[number];
-        let outcome = if base.is_multiple_of(align) {
-            attempt(base)
-        } else {
-            Err(Error::new(EINVAL))
-        };
-        match outcome {
+    for (number, base) in ROOMY.into_iter().enumerate() {
+        let bit = 1 << number;
+        if !base.is_multiple_of(align) || ROOMY_TAKEN.fetch_or(bit, Relaxed) & bit != 0 {
+            continue;
+        }
+        match attempt(base) {
             Ok(()) => return Some(base),
+            // Somebody else's: it stays taken.
             Err(error) if is_occupied(&error) => {}
-            Err(_) => return None,
+            Err(_) => {
+                ROOMY_TAKEN.fetch_and(!bit, Relaxed);
+                return None;
+            }
         }
     }
+    None
 }
 
 /// The next place in the window, claimed before it is mapped, so that two threads try two places.
@@ -142,8 +144,11 @@ fn claim(skip: usize, size: usize, align: usize) -> Option<usize> {
     next(cursor)
 }
 
-/// The range has become a hole: if it was the last in the window, the next goes there.
+/// The range has become a hole: if it was the last in the window, or a place with room, the next goes there.
 pub(super) fn retreat(base: usize, size: usize) {
+    if let Some(number) = ROOMY.iter().position(|&roomy| roomy == base) {
+        ROOMY_TAKEN.fetch_and(!(1 << number), Relaxed);
+    }
     // A failure means that the last is another one, or has just become so.
     let _ = CURSOR.compare_exchange(base + size, base, Relaxed, Relaxed);
 }
