@@ -11,7 +11,7 @@ use core::{
     cell::UnsafeCell,
     ptr,
     sync::atomic::{
-        AtomicI32,
+        AtomicI32, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
@@ -156,21 +156,28 @@ fn give_back(subject: &impl Subject, Handed(block, size): Handed) {
     unsafe { subject.free(block, size) };
 }
 
-/// A server: some thousand objects live, each request replaces some. Operations done.
-fn server(subject: &impl Subject, seed: u64) -> u64 {
+/// A server: so many objects live, each request replaces one. Operations done.
+fn serve(subject: &impl Subject, seed: u64, objects: usize) -> u64 {
     const STEPS: u64 = 60_000;
     let mut draw = Draw::new(seed);
-    let mut live: Vec<Handed> = (0..4000)
+    let mut live: Vec<Handed> = (0..objects)
         .map(|_| take(subject, draw.skewed(16, KIB)))
         .collect();
-    for _ in 0..STEPS {
-        let pick = draw.below(4000);
+    for step in 0..STEPS {
+        if step % 4000 == 0 {
+            sample();
+        }
+        let pick = draw.below(objects);
         let high = if draw.below(50) == 0 { 16 * KIB } else { KIB };
         let fresh = take(subject, draw.skewed(16, high));
         give_back(subject, core::mem::replace(&mut live[pick], fresh));
     }
     live.into_iter().for_each(|block| give_back(subject, block));
     2 * STEPS
+}
+
+fn server(subject: &impl Subject, seed: u64) -> u64 {
+    serve(subject, seed, 4000)
 }
 
 /// A block that is taken and given back at once, again and again.
@@ -184,7 +191,7 @@ fn one_block(subject: &impl Subject, _: u64) -> u64 {
 }
 
 /// One thread allocates, the other frees.
-fn hand_over(subject: &impl Subject) -> u64 {
+fn hand_over(subject: &impl Subject, most: usize) -> u64 {
     const BATCHES: u64 = 400;
     let queue = Lock::new(Vec::<Vec<Handed>>::new());
     let produce = || {
@@ -193,10 +200,11 @@ fn hand_over(subject: &impl Subject) -> u64 {
             let batch = (0..100)
                 .map(|_| take(subject, draw.skewed(16, KIB)))
                 .collect();
-            while queue.lock().len() >= 8 {
+            while queue.lock().len() >= most {
                 let _ = syscall::sched_yield();
             }
             queue.lock().push(batch);
+            sample();
         }
     };
     let consume = || {
@@ -241,11 +249,20 @@ fn time<S: Subject>(subject: &S, work: Work<S>, threads: u64) -> u64 {
 
 fn hand_over_time<S: Subject>(subject: &S, _: Work<S>, _: u64) -> u64 {
     let start = cycles();
-    let done = hand_over(subject);
+    let done = hand_over(subject, 8);
     (cycles() - start) * 100 / done
 }
 
-/// The frames that a piece of work takes at most, as a sample after it, before anything is given back.
+/// The most frames that were in use when somebody looked; 0 where nobody is to look.
+static MOST_FRAMES: AtomicU64 = AtomicU64::new(0);
+
+/// Look how many frames are in use.
+fn sample() {
+    if MOST_FRAMES.load(Relaxed) != 0 {
+        MOST_FRAMES.fetch_max(frames(), Relaxed);
+    }
+}
+
 fn frames() -> u64 {
     Counters::now().map_or(0, |now| now.get(Count::Frames))
 }
@@ -305,29 +322,42 @@ pub fn compare() {
     memory();
 }
 
-/// What is resident after the same work, in one heap that nobody has used.
+/// The most frames that the same work takes, and what it leaves, in a heap that nobody has used.
 fn memory() {
     if Counters::now().is_none() {
         return;
     }
     let hold = |work: &(dyn Fn() + Sync)| {
         let before = frames();
+        MOST_FRAMES.store(before, Relaxed);
         thread::together([Box::new(work) as Box<dyn FnOnce() + Send + '_>]);
-        frames().saturating_sub(before)
+        let most = MOST_FRAMES.swap(0, Relaxed);
+        (most - before, frames().saturating_sub(before))
     };
-    let mut ours = [0; 2];
-    case::run(|| ours[0] = hold(&|| _ = server(&Ours, 3)));
-    case::run(|| ours[1] = hold(&|| _ = hand_over(&Ours)));
-    let (first, second) = (Peer::new(), Peer::new());
-    let peer = [
-        hold(&|| _ = server(&first, 3)),
-        hold(&|| _ = hand_over(&second)),
-    ];
-    say!("frames resident after it: {}, {}", Ours::NAME, Peer::NAME);
-    for (name, (ours, peer)) in ["server", "one allocates, one frees"]
-        .iter()
-        .zip(ours.iter().zip(peer))
-    {
-        say!("  {name:26}{ours:>9}{peer:>9}");
+    let row = |name: &str, ours: &(dyn Fn() + Sync), peer: &(dyn Fn() + Sync)| {
+        let mut figures = [(0, 0); 2];
+        case::run(|| figures[0] = hold(ours));
+        figures[1] = hold(peer);
+        let [(most, left), (peer_most, peer_left)] = figures;
+        say!("  {name:34}{most:>8}{left:>6}{peer_most:>8}{peer_left:>6}");
+    };
+    say!("frames at most, and left: {}, {}", Ours::NAME, Peer::NAME);
+    for (name, objects) in [
+        ("server, 4,000 objects", 4000),
+        ("server, 40,000 objects", 40_000),
+    ] {
+        let peer = Peer::new();
+        row(name, &|| _ = serve(&Ours, 3, objects), &|| {
+            _ = serve(&peer, 3, objects)
+        });
+    }
+    for (name, most) in [
+        ("one allocates, 8 batches wait", 8),
+        ("one allocates, 100 batches wait", 100),
+    ] {
+        let peer = Peer::new();
+        row(name, &|| _ = hand_over(&Ours, most), &|| {
+            _ = hand_over(&peer, most)
+        });
     }
 }
