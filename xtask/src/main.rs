@@ -27,6 +27,7 @@ mod pool;
 mod process;
 mod programs;
 mod record;
+mod relibc;
 mod report;
 mod rust_programs;
 mod sanitizers;
@@ -87,6 +88,8 @@ enum Command {
     Secure,
     /// Build the library and install it: library, header, manual page, pkg-config file, launcher.
     Install(install::Install),
+    /// Put the glue into a checkout of relibc, or take it out again.
+    Relibc(relibc::Relibc),
     /// Write `libralloc/include/ralloc.h` from the sources of the functions.
     Header,
     /// Print which allocator has which function, read from the libraries that are here.
@@ -139,6 +142,7 @@ fn main() -> Result<ExitCode> {
             println!("{}", cargo::build_secure_library()?.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Relibc(arguments) => relibc::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Header => c_header::write().map(|()| ExitCode::SUCCESS),
         Command::Symbols { others } => symbols::print(&others).map(|()| ExitCode::SUCCESS),
         Command::RustPrograms(comparison) => rust_programs::compare(&comparison),
