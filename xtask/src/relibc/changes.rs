@@ -130,6 +130,10 @@ pub(super) const CHANGES: &[Change] = &[
         )]),
     },
     Change {
+        path: "src/header/malloc/cbindgen.toml",
+        what: What::Lines(&[("style = \"Type\"", "style = \"Tag\"")]),
+    },
+    Change {
         path: "src/header/malloc/more.rs",
         what: What::Added("malloc_more.rs"),
     },

@@ -202,6 +202,8 @@ fn the_added_symbols_make_a_header() {
     let mut builder = cbindgen::Builder::new().with_config(cbindgen::Config {
         language: cbindgen::Language::C,
         usize_is_size_t: true,
+        // As in relibc once the glue is there: the name is that of a structure and of a function.
+        style: cbindgen::Style::Tag,
         ..cbindgen::Config::default()
     });
     for source in sources {
@@ -211,7 +213,7 @@ fn the_added_symbols_make_a_header() {
     builder.generate().unwrap().write(&mut header);
     let header = String::from_utf8(header).unwrap();
     for declaration in [
-        "mallinfo2 mallinfo2(void);",
+        "struct mallinfo2 mallinfo2(void);",
         "int malloc_trim(size_t",
         "void free_sized(void *ptr,",
         "void free_aligned_sized(void *ptr,",
