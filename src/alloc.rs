@@ -12,6 +12,7 @@ use crate::{
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
     foreign::{self, is_ours, refuse},
     heap::{Heap, Refill, page_of},
+    hooked,
     large::{allocate_huge, allocate_large, allocate_run, free_run, relocate_huge},
     page::Page,
     portion::Portion,
@@ -38,7 +39,7 @@ pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
     let granule = size.div_ceil(GRANULE);
     match take_head::<I>(granule) {
         Some(block) => block.start().as_ptr(),
-        None => allocate_small_slow::<I>(granule),
+        None => allocate_small_slow::<I>(size),
     }
 }
 
@@ -85,6 +86,9 @@ pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
     if align <= GRANULE {
         return allocate::<I>(size);
     }
+    if hooked::is_on::<I>() {
+        return or_fail::<I>(hooked::allocate::<I>(size, align, false));
+    }
     if size <= MEDIUM_MAX
         && align <= MEDIUM_MAX
         && let Some(class) = SizeClass::of_aligned(size.max(1), align)
@@ -106,8 +110,8 @@ pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u
         return allocate_aligned::<I>(size, align);
     }
     if align <= GRANULE
-        || (align <= SLICE && size > MEDIUM_MAX)
-        || size > LARGE_MAX && align <= CHUNK
+        || !hooked::is_on::<I>()
+            && (align <= SLICE && size > MEDIUM_MAX || size > LARGE_MAX && align <= CHUNK)
     {
         return allocate_zeroed::<I>(size);
     }
@@ -185,6 +189,12 @@ pub unsafe fn reallocate_aligned<I: Instance>(
     size: usize,
     align: usize,
 ) -> *mut u8 {
+    if hooked::is_on::<I>()
+        // SAFETY: the caller's promise.
+        && let Some(new) = unsafe { hooked::reallocate::<I>(block, size, align) }
+    {
+        return or_fail::<I>(new);
+    }
     let Some(old) = size_of::<I>(block) else {
         return foreign::reallocate::<I>(block, size);
     };
@@ -250,7 +260,11 @@ fn fail<I: Instance>() -> *mut u8 {
 /// The head is empty: fill it.
 #[cold]
 #[inline(never)]
-fn allocate_small_slow<I: Instance>(granule: usize) -> *mut u8 {
+fn allocate_small_slow<I: Instance>(size: usize) -> *mut u8 {
+    if hooked::is_on::<I>() {
+        return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
+    }
+    let granule = size.div_ceil(GRANULE);
     let class = SizeClass::of_granule(granule);
     let Some(heap) = thread::heap_or_enter::<I>() else {
         return borrow_one::<I>(class);
@@ -299,13 +313,22 @@ fn allocate_beyond_small<I: Instance>(size: usize) -> *mut u8 {
         if let Some(block) = thread::heap::<I>().and_then(|heap| heap.pop(class)) {
             return block.start().as_ptr();
         }
+        if hooked::is_on::<I>() {
+            return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
+        }
         return or_fail::<I>(allocate_medium_slow::<I>(class).map(|refill| refill.first.start()));
+    }
+    if hooked::is_on::<I>() {
+        return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
     }
     or_fail::<I>(allocate_large::<I>(size).map(|(block, _)| block))
 }
 
 #[inline(never)]
 fn allocate_beyond_small_zeroed<I: Instance>(size: usize) -> *mut u8 {
+    if hooked::is_on::<I>() {
+        return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, true));
+    }
     if size > MEDIUM_MAX {
         return or_fail::<I>(allocate_large::<I>(size).map(|(block, cleaner)| {
             cleaner.clear(block, size);
@@ -367,7 +390,8 @@ unsafe fn free_huge<I: Instance>(block: *mut u8) {
     };
     let memory = &I::process().memory;
     if !memory.release_huge(block) {
-        foreign::free::<I>(block);
+        // SAFETY: the caller's promise.
+        unsafe { hooked::free_not_in_chunk::<I>(block) };
     }
 }
 
@@ -380,13 +404,18 @@ unsafe fn free_huge<I: Instance>(block: *mut u8) {
 #[inline(never)]
 unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
     if !is_ours::<I>(block) {
-        return foreign::free::<I>(block);
+        // SAFETY: the caller's promise.
+        return unsafe { hooked::free_not_in_chunk::<I>(block) };
     }
     // SAFETY: the chunk is ours, and the block is live, so it stays mapped.
     let chunk = unsafe { Chunk::of(block) };
     let slice = Chunk::slice_of(block);
     let owner = chunk.owner(slice);
     if owner.has(Owner::RUN | Owner::UNOWNED) {
+        // SAFETY: the caller's promise.
+        if owner.has(Owner::HOOK) && unsafe { hooked::free::<I>(block) } {
+            return;
+        }
         if !free_run::<I>(block, chunk, owner) {
             refuse::<I>(block);
         }
@@ -400,6 +429,10 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
     };
     let page = chunk.page(head);
     let start = if owner.has(Owner::INTERIOR) {
+        // SAFETY: the caller's promise.
+        if owner.has(Owner::HOOK) && unsafe { hooked::free::<I>(block) } {
+            return;
+        }
         page.block_start(block)
     } else if page.begins_block(block) {
         block

@@ -36,9 +36,12 @@ impl Owner {
     pub(crate) const UNOWNED: usize = 1 << 3;
     /// Blocks of the page or run may have been given out from an address inside of them on. Stays as long as the page.
     pub(crate) const INTERIOR: usize = 1 << 4;
+    /// Blocks of the page or run may have a [record](crate::record) in front, see [`hooks`](crate::hooks). Never without
+    /// `INTERIOR`, and stays as long.
+    pub(crate) const HOOK: usize = 1 << 5;
     const FLAGS: usize = HEAP_SIZE - 1;
     /// What a page keeps when it changes hands.
-    const KEPT: usize = Self::INTERIOR;
+    const KEPT: usize = Self::INTERIOR | Self::HOOK;
 
     /// The word of a page that the heap at `heap` owns.
     pub(crate) const fn heap(heap: usize, flags: usize) -> Self {

@@ -12,7 +12,7 @@ use core::ptr::NonNull;
 use ralloc_platform::Platform;
 
 use crate::{
-    config::{HEAP_SIZE, HEAP_SLABS, HEAPS_PER_SLAB, Tuning},
+    config::{HEAP_SIZE, HEAP_SLABS, HEAPS_PER_SLAB, SLICE, Tuning},
     heap::Heap,
     memory::Memory,
     primitive::{AtomicPtr, AtomicU32, AtomicUsize, Ordering},
@@ -118,6 +118,9 @@ impl Directory {
             return Some(());
         }
         let run = memory.claim_slab()?;
+        if memory.hooks.has_debugger() {
+            memory.kernel.mark_defined(run.start(), SLICE);
+        }
         run.clear(HEAP_SIZE * HEAPS_PER_SLAB);
         let null = core::ptr::null_mut();
         // Release: pairs with the Acquire in `heap`: the records are zero.

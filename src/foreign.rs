@@ -6,12 +6,17 @@
 
 use core::{num::NonZeroUsize, ptr::NonNull};
 
+use ralloc_platform::Platform;
+
 use crate::{
     chunk::{Chunk, Owner},
     config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE},
     fatal::{FOREIGN_POINTER, INTERIOR_POINTER, INVALID_FREE, fatal},
+    hooks::Quiet,
     large::{free_odd_huge, odd_huge_size},
     process::Instance,
+    record::RED_ZONE,
+    slot::Slot,
 };
 
 /// Whether `block` lies in a chunk of ours. If it does not, nothing near it has been read.
@@ -31,7 +36,7 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
         return NonZeroUsize::new(I::process().memory.huge.usable(block)?);
     }
     if !is_ours::<I>(block) {
-        return NonZeroUsize::new(odd_huge_size::<I>(block)?);
+        return recorded_size::<I>(block).or_else(|| NonZeroUsize::new(odd_huge_size::<I>(block)?));
     }
     // SAFETY: the chunk is ours. It stays as long as the block is live; if that is not so, the program has freed the block while
     // another of its threads used it.
@@ -44,6 +49,9 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
     let head = chunk.head_of(slice, owner);
     let page = chunk.page(head);
     if chunk.owner(head).has(Owner::INTERIOR) {
+        if let Some(size) = recorded_size::<I>(block) {
+            return Some(size);
+        }
         let (start, size) = if owner.has(Owner::RUN) {
             (page.start(), page.slices() * SLICE)
         } else {
@@ -59,6 +67,20 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
         return NonZeroUsize::new(chunk.page(slice).slices() * SLICE);
     }
     refuse::<I>(block)
+}
+
+/// The bytes of a block that has a [record](crate::record), to the byte; `None` if it has none. Ends the process if no block begins
+/// there.
+#[cold]
+fn recorded_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize> {
+    let memory = &I::process().memory;
+    let _quiet = Quiet::new(&memory.hooks, &memory.kernel);
+    let (_, record) = Slot::recorded(memory, block)?;
+    if record.block() != block || !record.is_live() {
+        refuse::<I>(block);
+    }
+    // A block of no bytes is as good as one of one, to those who ask.
+    NonZeroUsize::new(record.size().max(1))
 }
 
 /// Give back a block that is not ours.
@@ -97,6 +119,11 @@ fn is_elsewhere<I: Instance>(block: NonNull<u8>) -> bool {
 pub(crate) fn refuse<I: Instance>(block: NonNull<u8>) -> ! {
     let memory = &I::process().memory;
     let address = block.as_ptr().addr();
+    if memory.hooks.has_debugger() {
+        // It knows of no such block, and says from where it was freed before.
+        memory.kernel.debugger_looks(true);
+        memory.kernel.block_freed(block, RED_ZONE);
+    }
     let line = if memory.huge.containing(block).is_some() {
         INTERIOR_POINTER
     } else if address.is_multiple_of(CHUNK) {

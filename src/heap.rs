@@ -434,7 +434,7 @@ impl Heap {
             page.check_near();
             assert!(page.class() == class);
             let (_, owner) = page_of(page.start());
-            assert!(owner.without(Owner::INTERIOR).word() == self.address());
+            assert!(owner.without(Owner::INTERIOR | Owner::HOOK).word() == self.address());
         }
     }
 
@@ -453,7 +453,7 @@ impl Heap {
                 );
                 let (_, owner) = page_of(page.start());
                 assert!(
-                    owner.without(Owner::INTERIOR).word() == self.address(),
+                    owner.without(Owner::INTERIOR | Owner::HOOK).word() == self.address(),
                     "a queued page is ours and not full"
                 );
                 pages += 1;

@@ -39,7 +39,8 @@ pub(crate) struct Entry {
     extent: AtomicUsize,
     /// How many bytes of it are yet to be freed, see [`cold`](crate::cold).
     pub(crate) count: AtomicUsize,
-    /// Where in it a block of odd alignment begins, 0 if it is no such block.
+    /// Where in it a block of odd alignment begins, 0 if it is no such block. The complement of the address: who looks for
+    /// pointers to blocks, to find out which have been forgotten, does not find one here.
     pub(crate) odd: AtomicUsize,
 }
 

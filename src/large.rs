@@ -175,15 +175,21 @@ pub(crate) fn allocate_odd_run<I: Instance>(room: usize, align: usize) -> Option
 
 /// A block of odd alignment in a mapping of its own. The window in which it begins looks like a chunk to a free: in front of
 /// the block is the owner word of the slice in which it begins.
-pub(crate) fn allocate_odd_huge<I: Instance>(size: usize, align: usize) -> Option<NonNull<u8>> {
+///
+/// Pre: `front` bytes before the block are the caller's as well.
+pub(crate) fn allocate_odd_huge<I: Instance>(
+    size: usize,
+    align: usize,
+    front: usize,
+) -> Option<(NonNull<u8>, Cleaner)> {
     // A window begins with the word for slice 0, so a block in that slice must not begin before its end. With an alignment
     // close to a multiple of the chunk it takes some steps to get there.
     let steps = if align < CHUNK / 2 { 2 } else { WORD + 2 };
     let room = align
         .checked_mul(steps)
-        .and_then(|extra| size.checked_add(extra))?;
-    let (base, _) = allocate_huge::<I>(room, CHUNK)?;
-    let mut offset = up_to(base.as_ptr().addr(), align);
+        .and_then(|extra| size.checked_add(extra)?.checked_add(front))?;
+    let (base, cleaner) = allocate_huge::<I>(room, CHUNK)?;
+    let mut offset = front + up_to(base.as_ptr().addr() + front, align);
     while offset != 0 && (base.as_ptr().addr() + offset) % CHUNK < WORD {
         offset += align;
     }
@@ -194,19 +200,19 @@ pub(crate) fn allocate_odd_huge<I: Instance>(size: usize, align: usize) -> Optio
             // Relaxed: whoever frees the block was given it after this.
             entry
                 .odd
-                .store(block.as_ptr().expose_provenance(), Ordering::Relaxed);
+                .store(!block.as_ptr().expose_provenance(), Ordering::Relaxed);
         }
         // SAFETY: the word is in the mapping, which is ours, and in front of the block.
         let window = unsafe { Chunk::of(block) };
         window.set_owner(Chunk::slice_of(block), Owner::nobody(Owner::UNOWNED));
     }
-    Some(block)
+    Some((block, cleaner))
 }
 
 /// The huge block in which a block of odd alignment begins at `block`, which is in no chunk.
 fn odd_huge<'a, I: Instance>(block: NonNull<u8>) -> Option<(NonNull<u8>, &'a Entry)> {
     let (base, entry) = I::process().memory.huge.containing(block)?;
-    let begins = entry.odd.load(Ordering::Relaxed) == block.as_ptr().addr();
+    let begins = entry.odd.load(Ordering::Relaxed) == !block.as_ptr().addr();
     begins.then_some((base, entry))
 }
 

@@ -86,6 +86,7 @@
 // Numbers.
 mod primitive;
 mod config;
+mod hooks;
 mod size_class;
 mod portion;
 
@@ -109,6 +110,8 @@ mod purge;
 mod huge_cache;
 mod huge;
 mod remote;
+mod record;
+mod waiting;
 
 // Owners.
 mod memory;
@@ -125,6 +128,7 @@ mod large;
 mod foreign;
 mod evidence;
 mod secure;
+mod hooked;
 mod resize;
 pub mod alloc;
 pub mod unborn;
@@ -166,6 +170,8 @@ pub use global::*;
 pub use global_alloc::Ralloc;
 #[cfg(feature = "global")]
 pub use global_instance::Global;
+pub use hooked::{watch, watch_if_asked};
+pub use hooks::{Event, Watchers};
 pub use oom::{OomHandler, OutOfMemory, Recovery};
 #[cfg(feature = "global")]
 pub use owned::Block;

@@ -9,13 +9,15 @@ use crate::{
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth},
     config::{
-        CHUNK, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, RESERVED_SLICES, SLICE, SLICES,
-        STATE_SLICES, Tuning,
+        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, RESERVED_SLICES, SLICE,
+        SLICES, STATE_SLICES, Tuning,
     },
+    hooks::Hooks,
     huge::{Huge, discard, span_size},
     huge_cache::Span,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
     recent::Recent,
+    waiting::Waiting,
 };
 
 /// Freed huge blocks that the security build remembers.
@@ -25,6 +27,9 @@ const FREED_HUGE: usize = 16;
 #[repr(C)]
 pub(crate) struct Memory<P, T> {
     pub(crate) kernel: P,
+    /// Who watches, and what waits for their sake.
+    pub(crate) hooks: Hooks,
+    pub(crate) waiting: Waiting,
     pub(crate) huge: Huge,
     /// Counts forks on the way from the first process to this one.
     pub(crate) epoch: AtomicU32,
@@ -74,6 +79,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     pub(crate) const fn new(kernel: P) -> Self {
         Self {
             kernel,
+            hooks: Hooks::new(),
+            waiting: Waiting::new(),
             chunks: ChunkTable::new(if T::SECURITY { RESERVED_SLICES } else { 0 }),
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
@@ -145,6 +152,9 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         if cfg!(debug_assertions) {
             self.check_held(&run);
         }
+        if self.hooks.has_debugger() {
+            self.mark_free(&run);
+        }
         Some(run)
     }
 
@@ -155,7 +165,23 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         if cfg!(debug_assertions) {
             self.check_held(&run);
         }
+        if self.hooks.has_debugger() {
+            self.mark_free(&run);
+        }
         Some(run)
+    }
+
+    /// Tell the debugger that a run was claimed, and is in no block yet. Slice 0 begins with the chunk's header.
+    #[cold]
+    fn mark_free(&self, run: &Run) {
+        let header = if run.first == 0 {
+            FIRST_BLOCK_OFFSET
+        } else {
+            0
+        };
+        // SAFETY: slices are larger than the header.
+        let start = unsafe { run.start().add(header) };
+        self.kernel.mark_free(start, run.slices * SLICE - header);
     }
 
     /// Check what holds for a run that was claimed just now, or is about to be given back: it is held, and nobody's.
@@ -465,6 +491,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// (it forks in a signal handler) does no harm: it gives it up once more.
     pub(crate) fn after_fork(&self) {
         self.purge_lock.store(0, Ordering::Relaxed);
+        self.waiting.forget();
         self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 }

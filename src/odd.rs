@@ -10,6 +10,7 @@ use crate::{
     alloc,
     chunk::{Chunk, Owner},
     config::{GRANULE, LARGE_MAX, MEDIUM_MAX},
+    hooked,
     large::{SIZE_MAX, allocate_odd_huge, allocate_odd_run, up_to},
     process::Instance,
     resize,
@@ -34,6 +35,9 @@ pub(crate) fn allocate<I: Instance>(size: usize, align: usize, zeroed: bool) -> 
 }
 
 fn allocate_odd<I: Instance>(size: usize, align: usize) -> *mut u8 {
+    if hooked::is_on::<I>() {
+        return hooked::allocate::<I>(size, align, false).map_or(ptr::null_mut(), NonNull::as_ptr);
+    }
     // Blocks begin at multiples of the granule, so what they have in common with the alignment is there already.
     let common = 1 << align.trailing_zeros().min(GRANULE.trailing_zeros());
     let Some(room) = size
@@ -47,7 +51,7 @@ fn allocate_odd<I: Instance>(size: usize, align: usize) -> *mut u8 {
         let block = if room <= LARGE_MAX {
             allocate_odd_run::<I>(room, align)
         } else {
-            allocate_odd_huge::<I>(size, align)
+            allocate_odd_huge::<I>(size, align, 0).map(|(block, _)| block)
         };
         return block.map_or(ptr::null_mut(), NonNull::as_ptr);
     }
@@ -87,6 +91,12 @@ pub(crate) unsafe fn reallocate<I: Instance>(
     if align.is_power_of_two() {
         // SAFETY: the caller's promise.
         return unsafe { alloc::reallocate_aligned::<I>(block, size, align) };
+    }
+    if hooked::is_on::<I>()
+        // SAFETY: the caller's promise.
+        && let Some(new) = unsafe { hooked::reallocate::<I>(block, size, align) }
+    {
+        return new.map_or(ptr::null_mut(), NonNull::as_ptr);
     }
     // SAFETY: the caller's promise.
     let old = unsafe { alloc::usable_size::<I>(block) };

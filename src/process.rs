@@ -8,6 +8,7 @@ use crate::{
     config::{HEADS, Purge, Tuning},
     directory::{COMMONS, Directory, Held},
     heap::{Heap, Refill},
+    hooks::{Event, Quiet, Watchers},
     live,
     memory::Memory,
     page::Page,
@@ -43,6 +44,22 @@ pub unsafe trait Instance: Sized + 'static {
     fn free_elsewhere(_block: NonNull<u8>) -> bool {
         false
     }
+
+    /// Who watches the allocator from the start, see [`Watchers`]; `None` as long as that is not known. Asked on slow paths, until it is.
+    ///
+    /// By default a debugger, if there is one.
+    #[cold]
+    fn watchers(debugger: bool) -> Option<Watchers> {
+        Some(if debugger {
+            Watchers::DEBUGGER
+        } else {
+            Watchers::NONE
+        })
+    }
+
+    /// What happens to blocks, if [`Watchers::EVENTS`] are watching. Must not allocate from this instance.
+    #[cold]
+    fn on_event(_event: Event) {}
 
     /// As [`free_elsewhere`](Self::free_elsewhere): the usable size of such a block.
     #[cold]
@@ -176,6 +193,7 @@ impl<I: Instance> Process<I> {
     ///
     /// Pre: `bytes` is the size of a small or medium block.
     pub(crate) fn allocate_counts(&self, bytes: usize) -> Option<NonNull<u8>> {
+        let _quiet = Quiet::new(&self.memory.hooks, &self.memory.kernel);
         let held = self.hold_counts_heap()?;
         let heap = held.heap;
         let class = SizeClass::of(bytes);
@@ -190,6 +208,9 @@ impl<I: Instance> Process<I> {
         let counts = counts?;
         // SAFETY: a block of the class, ours.
         unsafe { counts.write_bytes(0, bytes) };
+        if self.memory.hooks.has_debugger() {
+            self.memory.kernel.mark_defined(counts, bytes);
+        }
         Some(counts)
     }
 
@@ -361,6 +382,7 @@ impl<I: Instance> Process<I> {
 
     /// Deliver what a thread has collected, and take home what has arrived for it and for the orphans.
     pub(crate) fn settle(&self, heap: Option<&Heap>) {
+        let _quiet = Quiet::new(&self.memory.hooks, &self.memory.kernel);
         if let Some(heap) = heap {
             self.flush(heap);
             self.collect(heap);
@@ -374,6 +396,7 @@ impl<I: Instance> Process<I> {
 
     /// Give back what can be given back: before a request fails, and when the program asks for it.
     pub(crate) fn reclaim(&self, heap: Option<&Heap>) {
+        let _quiet = Quiet::new(&self.memory.hooks, &self.memory.kernel);
         self.settle(heap);
         if let Some(heap) = heap {
             heap.close_all_idle(&self.memory);

@@ -6,6 +6,7 @@ use crate::{
     chunk::{Chunk, Owner},
     config::{CHUNK, LARGE_MAX, MEDIUM_MAX, SLICE, Tuning},
     foreign::{self, known_size},
+    hooked,
     large::{SIZE_MAX, resize_run},
     process::Instance,
     secure,
@@ -33,6 +34,12 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
     if secure::is_on::<I>() {
         // SAFETY: the caller's promise.
         return unsafe { secure::resize_in_place::<I>(block, size, false) };
+    }
+    if hooked::is_on::<I>()
+        // SAFETY: the caller's promise.
+        && let Some(done) = unsafe { hooked::resize_in_place::<I>(block, size) }
+    {
+        return done;
     }
     let memory = &I::process().memory;
     let stays = size <= old && I::Tuning::stays(old, size);

@@ -7,10 +7,12 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::{Chunk, Owner},
     cold::{Cold, Count},
-    config::SLICE,
+    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE},
     huge::Entry,
     memory::Memory,
     page::Page,
+    primitive::Ordering,
+    record::Record,
 };
 
 /// What the allocator gives out and takes back as one.
@@ -60,8 +62,50 @@ impl<'a> Slot<'a> {
         })
     }
 
-    /// Where it begins.
+    /// The slot that any `address` lies in, and the record there if there is one, of a block that is live or was.
+    pub(crate) fn recorded<P: Platform, T>(
+        memory: &'a Memory<P, T>,
+        address: NonNull<u8>,
+    ) -> Option<(Self, &'a Record)> {
+        let place = address.as_ptr().addr();
+        if memory.chunks.map.contains(place) && place % CHUNK < FIRST_BLOCK_OFFSET {
+            return None;
+        }
+        // SAFETY: the address lies in no header. In a slot that nobody has, records are read and found not to be any.
+        let slot = unsafe { Self::of(memory, address) }?;
+        let record = slot.record()?;
+        (record.is_live() || record.is_freed()).then_some((slot, record))
+    }
+
+    /// Where the record of the block in this slot is, if it may have one.
+    fn record(self) -> Option<&'a Record> {
+        let may_have = match self {
+            Self::Block { page, index, .. } => is_hooked(page) && index < page.whole_capacity(),
+            Self::Run { page, .. } => is_hooked(page),
+            Self::Huge { entry, .. } => entry.odd.load(Ordering::Relaxed) != 0,
+        };
+        // SAFETY: pages and runs in which a block may have a record have slots that are large enough, and so are huge ones.
+        may_have.then(|| unsafe { Record::of(self.whole_start()) })
+    }
+
+    /// Where what the program has of it begins.
     pub(crate) fn start(self) -> NonNull<u8> {
+        match self.record().filter(|record| record.is_live()) {
+            Some(record) => record.block(),
+            None => self.whole_start(),
+        }
+    }
+
+    /// The bytes of it that the program may use.
+    pub(crate) fn size(self) -> usize {
+        match self.record().filter(|record| record.is_live()) {
+            Some(record) => record.size(),
+            None => self.whole_size(),
+        }
+    }
+
+    /// Where it begins.
+    pub(crate) fn whole_start(self) -> NonNull<u8> {
         match self {
             Self::Block { page, index, .. } => page.block(index),
             Self::Run { page, .. } => page.start(),
@@ -70,7 +114,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Its bytes that may be used.
-    pub(crate) fn size(self) -> usize {
+    pub(crate) fn whole_size(self) -> usize {
         match self {
             Self::Block { page, .. } => page.block_size.get() as usize,
             Self::Run { page, .. } => page.slices() * SLICE,
@@ -92,4 +136,11 @@ impl<'a> Slot<'a> {
     pub(crate) fn is_purged_in_parts(self) -> bool {
         !matches!(self, Self::Block { .. })
     }
+}
+
+/// Whether blocks of a page or run may have records.
+fn is_hooked(page: &Page) -> bool {
+    // SAFETY: the record of the page lies in its chunk.
+    let chunk = unsafe { Chunk::of(page.chunk()) };
+    chunk.owner(page.slice()).has(Owner::HOOK)
 }

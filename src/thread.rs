@@ -114,7 +114,7 @@ pub(crate) fn heap_or_enter<I: Instance>() -> Option<&'static Heap> {
 #[cold]
 #[inline(never)]
 fn enter<I: Instance>() -> Option<&'static Heap> {
-    if life::<I>() == Life::Gone {
+    if life::<I>() == Life::Gone || !I::process().memory.hooks.watchers().is_none() {
         return None;
     }
     let heap = I::process().enter()?;
@@ -162,6 +162,16 @@ pub fn install<I: Instance>() {
     }
     if heap::<I>().is_some() {
         arm::<I>();
+    }
+}
+
+/// In hooked mode a thread has no heap, so that all it does passes the hooks: if it had one before, it gives it up.
+pub(crate) fn leave_for_hooks<I: Instance>() {
+    // Not in a signal handler that interrupted a slow path: that goes on, and what it serves is not seen.
+    if let Some(heap) = heap::<I>().filter(|heap| heap.busy.get() == 0) {
+        let life = life::<I>();
+        leave::<I>(heap);
+        set_life::<I>(life);
     }
 }
 

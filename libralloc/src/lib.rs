@@ -5,7 +5,7 @@
 
 use core::ptr::NonNull;
 
-use core_ralloc::{Failure, Instance, Process};
+use core_ralloc::{Failure, Instance, Process, Watchers};
 use ralloc_platform::{EINVAL, ENOMEM, StaticBlock, System, set_errno};
 
 pub mod bsd;
@@ -49,6 +49,11 @@ unsafe impl Instance for Libc {
     #[inline(always)]
     fn process() -> &'static Process<Self> {
         &PROCESS
+    }
+
+    #[cold]
+    fn watchers(debugger: bool) -> Option<Watchers> {
+        options::watchers(debugger)
     }
 
     #[cold]

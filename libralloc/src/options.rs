@@ -5,10 +5,10 @@
 
 use core::{
     ffi::CStr,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
-use core_ralloc::{Instance, Purge};
+use core_ralloc::{Instance, Purge, Watchers};
 use ralloc_platform::{Platform, System, environment, keep_stderr};
 
 use crate::Libc;
@@ -17,12 +17,19 @@ use crate::Libc;
 const VARIABLE: &CStr = c"RALLOC_OPTIONS";
 
 const KNOWN: &[u8] =
-    b"stats, verbose, purge=normal, purge=eager, purge=never, foreign=abort, foreign=forward";
+    b"stats, verbose, purge=normal, purge=eager, purge=never, foreign=abort, foreign=forward, hooks=on, hooks=off";
 
 // Relaxed, all of them: they are set while the program has one thread, and nothing becomes visible with them.
 static READ: AtomicBool = AtomicBool::new(false);
 static STATS: AtomicBool = AtomicBool::new(false);
 static FORWARD: AtomicBool = AtomicBool::new(false);
+/// The library has been loaded: before that there is no environment to be read.
+static LOADED: AtomicBool = AtomicBool::new(false);
+static HOOKS: AtomicUsize = AtomicUsize::new(0);
+
+/// What `HOOKS` says beside the watchers that were asked for.
+const HOOKS_OFF: usize = 1;
+const HOOKS_ON: usize = 2;
 
 /// Whether to print statistics when the process exits.
 pub(crate) fn stats() -> bool {
@@ -33,6 +40,33 @@ pub(crate) fn stats() -> bool {
 pub(crate) fn forward() -> bool {
     read();
     FORWARD.load(Relaxed)
+}
+
+/// Note that the library has been loaded, and do what the options say.
+pub(crate) fn loaded() {
+    read();
+    LOADED.store(true, Relaxed);
+    // At once: what this thread holds in reserve would not be watched.
+    core_ralloc::watch_if_asked::<Libc>();
+}
+
+/// Who watches: those that were asked for, and a debugger that is there; nobody if that is forbidden.
+pub(crate) fn watchers(debugger: bool) -> Option<Watchers> {
+    if !LOADED.load(Relaxed) {
+        return None;
+    }
+    let hooks = HOOKS.load(Relaxed);
+    if hooks & HOOKS_OFF != 0 {
+        return Some(Watchers::NONE);
+    }
+    let mut watchers = Watchers::NONE;
+    if debugger {
+        watchers = watchers.and(Watchers::DEBUGGER);
+    }
+    if hooks & HOOKS_ON != 0 {
+        watchers = watchers.and(Watchers::EVENTS);
+    }
+    Some(watchers)
 }
 
 /// Read the options, unless that has been done.
@@ -81,6 +115,8 @@ fn set(name: &[u8]) -> bool {
         b"purge=normal" => process.set_purge(Purge::Normal),
         b"purge=eager" => process.set_purge(Purge::Above(0)),
         b"purge=never" => process.set_purge(Purge::Never),
+        b"hooks=on" => HOOKS.store(HOOKS.load(Relaxed) & !HOOKS_OFF | HOOKS_ON, Relaxed),
+        b"hooks=off" => HOOKS.store(HOOKS_OFF, Relaxed),
         b"foreign=abort" => FORWARD.store(false, Relaxed),
         b"foreign=forward" => FORWARD.store(true, Relaxed),
         _ => return false,

@@ -9,7 +9,7 @@ use crate::{Libc, options};
 fn load() {
     let errno = errno();
     core_ralloc::install::<Libc>();
-    options::read();
+    options::loaded();
     set_errno(errno);
 }
 

@@ -70,6 +70,8 @@ mod system;
 #[cfg(all(not(target_os = "redox"), any(test, feature = "sim")))]
 pub mod sim;
 mod thread_block;
+#[cfg(target_os = "linux")]
+mod valgrind;
 
 #[cfg(all(target_os = "linux", not(feature = "unix")))]
 pub use linux::Linux as System;
@@ -250,6 +252,51 @@ pub unsafe trait Platform: Sync {
 
     /// End the process abnormally, at once.
     fn abort(&self) -> !;
+
+    /// Whether a debugger watches the process that wants to know of memory and blocks: then the functions below tell it.
+    ///
+    /// They are told nothing but what is so, and may do nothing: that is what they do unless a platform says otherwise.
+    fn is_debugged(&self) -> bool {
+        false
+    }
+
+    /// Tell the debugger that memory may be written to, and that what it holds means nothing until then.
+    fn mark_undefined(&self, base: NonNull<u8>, size: usize) {
+        let _ = (base, size);
+    }
+
+    /// Tell the debugger that memory is nobody's: neither to be read nor to be written to.
+    fn mark_free(&self, base: NonNull<u8>, size: usize) {
+        let _ = (base, size);
+    }
+
+    /// Tell the debugger that memory may be read and written to, and holds what it should.
+    fn mark_defined(&self, base: NonNull<u8>, size: usize) {
+        let _ = (base, size);
+    }
+
+    /// Tell the debugger of a block, between two red zones of memory that is marked free, in bytes each. It may be written to; it
+    /// holds zeros, or nothing that means anything.
+    fn block_allocated(&self, block: NonNull<u8>, size: usize, red_zone: usize, zeroed: bool) {
+        let _ = (red_zone, zeroed);
+        self.mark_undefined(block, size);
+    }
+
+    /// Tell the debugger that a block has another size where it stands. Neither is 0.
+    fn block_resized(&self, block: NonNull<u8>, old: usize, size: usize, red_zone: usize) {
+        let _ = (block, old, size, red_zone);
+    }
+
+    /// Tell the debugger that the block at this address is freed. If it knows of none, that is an error of the program.
+    fn block_freed(&self, block: NonNull<u8>, red_zone: usize) {
+        let _ = (block, red_zone);
+    }
+
+    /// Tell the debugger whether to look at what this thread does to memory. Calls nest: it looks when it has been told so as often as
+    /// not to.
+    fn debugger_looks(&self, looks: bool) {
+        let _ = looks;
+    }
 }
 
 /// Whom the platform calls up into. Plain functions: the platform knows nothing of their meaning.

@@ -8,7 +8,7 @@ use crate::{
     Hooks, Platform,
     posix::{self, hooks},
     process_info::stderr,
-    system,
+    system, valgrind,
 };
 use core::{
     ffi::c_void,
@@ -165,6 +165,38 @@ unsafe impl Platform for Linux {
 
     fn abort(&self) -> ! {
         posix::abort()
+    }
+
+    fn is_debugged(&self) -> bool {
+        valgrind::is_running()
+    }
+
+    fn mark_undefined(&self, base: NonNull<u8>, size: usize) {
+        valgrind::mark_undefined(base, size);
+    }
+
+    fn mark_free(&self, base: NonNull<u8>, size: usize) {
+        valgrind::mark_free(base, size);
+    }
+
+    fn mark_defined(&self, base: NonNull<u8>, size: usize) {
+        valgrind::mark_defined(base, size);
+    }
+
+    fn block_allocated(&self, block: NonNull<u8>, size: usize, red_zone: usize, zeroed: bool) {
+        valgrind::block_allocated(block, size, red_zone, zeroed);
+    }
+
+    fn block_resized(&self, block: NonNull<u8>, old: usize, size: usize, red_zone: usize) {
+        valgrind::block_resized(block, old, size, red_zone);
+    }
+
+    fn block_freed(&self, block: NonNull<u8>, red_zone: usize) {
+        valgrind::block_freed(block, red_zone);
+    }
+
+    fn debugger_looks(&self, looks: bool) {
+        valgrind::report_errors(looks);
     }
 }
 

@@ -22,6 +22,7 @@ mod loom;
 mod misuse;
 mod mutants;
 mod machine;
+mod memcheck;
 mod needs;
 mod pool;
 mod process;

@@ -103,7 +103,9 @@ impl Tier {
             Self::Sanitizers => {
                 "the Rust suites of one thread under AddressSanitizer, of several under ThreadSanitizer"
             }
-            Self::Valgrind => "some of the C programs on the library under memcheck",
+            Self::Valgrind => {
+                "what memcheck finds out of C programs on the library, with faults and without"
+            }
             Self::Programs => "real programs on the library, whose results are checked",
             Self::RustPrograms => {
                 "programs over well-known crates, on ralloc as global allocator and on the system's"

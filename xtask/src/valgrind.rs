@@ -1,8 +1,9 @@
-//! Some of the programs of `tests/c` on the library under valgrind, which must not find an error.
+//! Some of the programs of `tests/c` on the library under valgrind, which must not find an error; then those of [`memcheck`].
 //!
 //! Memcheck puts its own functions in the place of every `malloc` that it finds. It is told not to, so that the library runs
-//! as it is; what memcheck then watches is that nothing reads or writes where nothing is mapped, and that no branch depends on
-//! what nobody has written. It does not know the blocks.
+//! as it is. The library notices that it is watched, and tells memcheck of its blocks, unless it is told not to: the programs of
+//! `tests/c` are here for what else memcheck sees, that nothing reads or writes where nothing is mapped, and that no branch depends
+//! on what nobody has written.
 //!
 //! Not every program can run there. Memcheck has no room for the shadow of `territory.h`, programs that start themselves
 //! again find valgrind in their place, and with 3.19 memory that `mremap` moves and lengthens at once is taken for
@@ -14,6 +15,7 @@ use crate::{
     header::Header,
     library::Library,
     machine::Machine,
+    memcheck,
     needs::{self, Needs},
     process::{self, Ended},
     report::{Outcome, Report},
@@ -24,13 +26,20 @@ use std::{process::Command, time::Duration};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// No `malloc` is taken for that of the system.
+pub(crate) const APART: &str = "--soname-synonyms=somalloc=nouserintercepts";
+
 /// An error ends the program with this status.
-const VALGRIND: [&str; 5] = [
+///
+/// What the programs do takes long enough without a request to memcheck for each block.
+const VALGRIND: [&str; 7] = [
+    "env",
+    "RALLOC_OPTIONS=hooks=off",
     "valgrind",
     "--quiet",
     "--error-exitcode=99",
     "--fair-sched=try",
-    "--soname-synonyms=somalloc=nouserintercepts",
+    APART,
 ];
 
 /// The programs, in the order of `tests/c/README.md`.
@@ -68,6 +77,7 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
     if !serves(&library, report)? {
         return Ok(());
     }
+    memcheck::run(request, &library, report)?;
     let machine = Machine::here(library).under_valgrind(&VALGRIND);
     c_tests::each(tests, &machine, "", report);
     Ok(())
@@ -75,17 +85,17 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
 
 /// Whether programs really run on the library, and not on what memcheck puts in its place.
 fn serves(library: &Library, report: &mut Report) -> Result<bool> {
-    let (valgrind, options) = VALGRIND.split_first().expect("not empty");
-    let mut command = Command::new(valgrind);
-    command.args(options.iter().filter(|&&option| option != "--quiet"));
-    command.arg("ls").env("LD_PRELOAD", &library.shared);
+    let mut command = Command::new("valgrind");
+    command.args([APART, "ls"]);
+    command.env("LD_PRELOAD", &library.shared);
+    command.env("RALLOC_OPTIONS", "hooks=off");
     let ended = process::run(&mut command, LIMIT)?;
     let outcome = unseen(&ended);
     report.add("the library serves", Some(ended.took), &outcome);
     Ok(matches!(outcome, Outcome::Passed))
 }
 
-/// Memcheck counts the calls of its own functions: there is none.
+/// Memcheck counts the calls of its own functions, and the blocks that it is told of: there is none.
 fn unseen(ended: &Ended) -> Outcome {
     match ended.succeeded() && ended.output.contains("total heap usage: 0 allocs") {
         true => Outcome::Passed,
