@@ -92,8 +92,8 @@ const _: () = {
     assert!(CHUNK.is_power_of_two() && SLICE.is_power_of_two());
     assert!(SLICES == 64, "chunk state is one u64 per bitmap");
     assert!(
-        HEADS + 5 <= ralloc_platform::THREAD_WORDS,
-        "heads, heap, state, count and handler fit the block"
+        HEADS + 6 <= ralloc_platform::THREAD_WORDS,
+        "heads, heap, state, counts and handler fit the block"
     );
     assert!(
         SLICE / GRANULE <= u16::MAX as usize,
@@ -191,8 +191,22 @@ pub trait Tuning: 'static {
     fn stays(usable: usize, size: usize) -> bool {
         size >= usable / 2 || usable <= 4 * GRANULE
     }
+    /// What is logged, if the log is watching (see [`Watchers::LOG`](crate::Watchers::LOG)): what matters so much, or more. Where it goes
+    /// is the business of the platform ([`write_log`](crate::platform::Platform::write_log)).
+    const LOG_LEVEL: Level = Level::Blocks;
     /// Orphans at which a refill looks for a page of its class before it takes a fresh one.
     const ORPHANS_LOOKED_AT: usize = 32;
+}
+
+/// How much a line of the [log](crate::log) matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// What happens to blocks.
+    Blocks,
+    /// Requests that fail, and pointers that lead to no block.
+    Trouble,
+    /// Nothing matters so much.
+    Nothing,
 }
 
 /// How much idle memory (free, but resident) an allocator keeps. Chosen while the program runs; asked for on slow paths

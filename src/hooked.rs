@@ -15,8 +15,10 @@ use crate::{
     foreign::{self, refuse},
     hooks::{Event, Quiet, Watchers},
     large::{Cleaner, SIZE_MAX, allocate_odd_huge, allocate_run, free_run, up_to},
+    log,
+    primitive::Ordering,
     process::Instance,
-    record::{RED_ZONE, Record},
+    record::{RED_ZONE, Record, SITES},
     remote::Batch,
     size_class::SizeClass,
     slot::Slot,
@@ -61,8 +63,21 @@ pub fn watch<I: Instance>(watchers: Watchers) {
     if I::Tuning::SECURITY {
         return;
     }
-    I::process().memory.hooks.add(watchers);
-    if watchers != Watchers::NONE {
+    let memory = &I::process().memory;
+    if watchers.note_sites() {
+        // A program has its code in one piece with the allocator's, if that is linked into it: then nothing can be told apart.
+        let here = watch::<I> as fn(Watchers) as usize;
+        if let Some((from, to)) = memory.kernel.object_around(here) {
+            memory.hooks.own_code[0].store(from, Ordering::Relaxed);
+            memory.hooks.own_code[1].store(to, Ordering::Relaxed);
+        }
+        // The first time the C library may load another one to find out: before anybody watches what that allocates.
+        thread::ask_once::<I>(|| {
+            memory.kernel.call_sites(&mut [0; SITES]);
+        });
+    }
+    memory.hooks.add(watchers);
+    if !watchers.is_none() {
         thread::leave_for_hooks::<I>();
     }
 }
@@ -73,11 +88,22 @@ pub fn watch_if_asked<I: Instance>() {
     is_on::<I>();
 }
 
-/// Tell those who want to know everything.
-pub(crate) fn tell<I: Instance>(event: Event) {
-    if I::process().memory.hooks.watchers().has(Watchers::EVENTS) {
+/// Tell those who watch what has happened, because of a call from `site`.
+fn tell<I: Instance>(event: Event, site: usize) {
+    let watchers = I::process().memory.hooks.watchers();
+    if watchers.has(Watchers::EVENTS) {
         I::on_event(event);
     }
+    if watchers.has(Watchers::LOG) {
+        log::log::<I>(event, site);
+    }
+}
+
+/// Where the call has come from, for the log.
+fn site<I: Instance>() -> usize {
+    let watchers = I::process().memory.hooks.watchers();
+    let wanted = watchers.has(Watchers::LOG);
+    if wanted { call_sites::<I>()[0] } else { 0 }
 }
 
 /// A block of `size` bytes at a multiple of `align`, which may be any number but 0; all of them zero if that is asked for.
@@ -89,19 +115,47 @@ pub(crate) fn allocate<I: Instance>(
     zeroed: bool,
 ) -> Option<NonNull<u8>> {
     thread::leave_for_hooks::<I>();
-    let block = make::<I>(size, align, zeroed);
-    tell::<I>(match block {
+    let sites = call_sites::<I>();
+    let block = make::<I>(size, align, zeroed, &sites);
+    let event = match block {
         Some(block) => Event::Allocated {
             block: block.as_ptr().expose_provenance(),
             size,
             align,
         },
         None => Event::Failed { size },
-    });
+    };
+    tell::<I>(event, sites[0]);
     block
 }
 
-fn make<I: Instance>(size: usize, align: usize, zeroed: bool) -> Option<NonNull<u8>> {
+/// Where the program has called the allocator, innermost first, if that is noted; 0 ends them.
+fn call_sites<I: Instance>() -> [usize; SITES] {
+    let mut sites = [0; SITES];
+    let memory = &I::process().memory;
+    if memory.hooks.notes_sites() {
+        thread::ask_once::<I>(|| {
+            let mut all = [0; 2 * SITES];
+            let found = memory.kernel.call_sites(&mut all).min(all.len());
+            let [from, to] = &memory.hooks.own_code;
+            let own = from.load(Ordering::Relaxed)..to.load(Ordering::Relaxed);
+            let inner = all[..found].iter().take_while(|site| own.contains(site));
+            // In a program that the allocator is linked into, all of the program's are its own.
+            let skipped = Some(inner.count()).filter(|&inner| inner < found);
+            let outer = &all[skipped.unwrap_or(0)..found];
+            let kept = outer.len().min(SITES);
+            sites[..kept].copy_from_slice(&outer[..kept]);
+        });
+    }
+    sites
+}
+
+fn make<I: Instance>(
+    size: usize,
+    align: usize,
+    zeroed: bool,
+    sites: &[usize; SITES],
+) -> Option<NonNull<u8>> {
     let memory = &I::process().memory;
     let quiet = Quiet::new(&memory.hooks, &memory.kernel);
     let room = align
@@ -125,6 +179,7 @@ fn make<I: Instance>(size: usize, align: usize, zeroed: bool) -> Option<NonNull<
     // SAFETY: the slot is ours, and large enough.
     let record = unsafe { Record::of(start) };
     record.open(block, size, slot.whole_size());
+    record.set_sites(sites);
     drop(quiet);
     if memory.hooks.has_debugger() {
         introduce::<I>(slot, block, size, zeroed);
@@ -197,10 +252,11 @@ pub(crate) unsafe fn free<I: Instance>(block: NonNull<u8>) -> bool {
         misused::<I>(block);
         return true;
     }
-    tell::<I>(Event::Freed {
+    let event = Event::Freed {
         block: block.as_ptr().expose_provenance(),
         size,
-    });
+    };
+    tell::<I>(event, site::<I>());
     if memory.hooks.has_debugger() {
         memory.kernel.debugger_looks(true);
         memory.kernel.block_freed(block, RED_ZONE);
@@ -233,9 +289,10 @@ pub(crate) unsafe fn free_not_in_chunk<I: Instance>(block: NonNull<u8>) {
 /// A pointer was freed that leads to no block, but to where one is or was. The debugger reports it, and the program goes on, as it
 /// does with the debugger's own allocator; without one it ends here.
 fn misused<I: Instance>(block: NonNull<u8>) {
-    tell::<I>(Event::Misused {
+    let event = Event::Misused {
         block: block.as_ptr().expose_provenance(),
-    });
+    };
+    tell::<I>(event, site::<I>());
     let memory = &I::process().memory;
     if !memory.hooks.has_debugger() {
         refuse::<I>(block);
@@ -312,11 +369,12 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, size: usiz
             memory.kernel.block_resized(block, old, size, RED_ZONE);
         }
     }
-    tell::<I>(Event::Resized {
+    let event = Event::Resized {
         block: block.as_ptr().expose_provenance(),
         old,
         size,
-    });
+    };
+    tell::<I>(event, site::<I>());
     Some(true)
 }
 

@@ -30,12 +30,19 @@ impl Watchers {
     /// The debugger that the platform knows ([`Platform::mark_free`](crate::platform::Platform::mark_free) and its relatives): valgrind.
     /// What is freed is not handed out again for a while.
     pub const DEBUGGER: Self = Self(1 << 1);
-    /// The log.
+    /// The [log](crate::log).
     pub const LOG: Self = Self(1 << 2);
-    /// The call sites of all blocks are noted, for the report of leaks.
+    /// The call sites of all blocks are noted, for the [report of leaks](crate::leaks).
     pub const LEAKS: Self = Self(1 << 3);
     /// The instance itself: [`on_event`](crate::Instance::on_event) is called. For profilers and the like.
     pub const EVENTS: Self = Self(1 << 4);
+
+    /// Who watches in every build of this kind: the log, with the feature `log`.
+    pub const ALWAYS: Self = if cfg!(feature = "log") {
+        Self::LOG
+    } else {
+        Self::NONE
+    };
 
     /// These and those.
     #[must_use]
@@ -46,6 +53,11 @@ impl Watchers {
     /// Whether nobody does.
     pub const fn is_none(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether one of them wants to know where blocks are asked for.
+    pub(crate) const fn note_sites(self) -> bool {
+        self.0 & (Self::LOG.0 | Self::LEAKS.0) != 0
     }
 
     /// Whether all of those are among these.
@@ -102,12 +114,15 @@ const DECIDED: usize = 1;
 pub(crate) struct Hooks {
     /// [`DECIDED`], and the [`Watchers`].
     state: AtomicUsize,
+    /// Where the code of the allocator is, if that is known: from, and to.
+    pub(crate) own_code: [AtomicUsize; 2],
 }
 
 impl Hooks {
     pub(crate) const fn new() -> Self {
         Self {
             state: AtomicUsize::new(0),
+            own_code: [const { AtomicUsize::new(0) }; 2],
         }
     }
 
@@ -134,6 +149,12 @@ impl Hooks {
     #[inline]
     pub(crate) fn has_debugger(&self) -> bool {
         self.watchers().has(Watchers::DEBUGGER)
+    }
+
+    /// Whether call sites are noted.
+    #[inline]
+    pub(crate) fn notes_sites(&self) -> bool {
+        self.watchers().note_sites()
     }
 
     /// Have `watchers` watch, beside those who do already.

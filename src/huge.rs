@@ -180,6 +180,28 @@ impl Huge {
         self.entry_of(base).map(Entry::usable)
     }
 
+    /// Where blocks begin that do not begin where their mappings do: the mappings.
+    pub(crate) fn odd(&self) -> impl Iterator<Item = NonNull<u8>> {
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        let entries = segments.flatten().chain(&self.spill);
+        let odd = entries.filter(|entry| entry.odd.load(Ordering::Relaxed) != 0);
+        let bases = odd.map(|entry| entry.base.load(Ordering::Relaxed));
+        bases
+            .filter(|&base| base > RESERVED)
+            .filter_map(|base| NonNull::new(core::ptr::with_exposed_provenance_mut(base)))
+    }
+
+    /// Addresses between which all blocks lie.
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        let entries = segments.flatten().chain(&self.spill);
+        let in_use = entries.filter(|entry| entry.base.load(Ordering::Relaxed) > RESERVED);
+        in_use.fold((usize::MAX, 0), |(low, high), entry| {
+            let base = entry.base.load(Ordering::Relaxed);
+            (low.min(base), high.max(base + entry.size()))
+        })
+    }
+
     /// How many blocks there are, and how many bytes of them may be used.
     pub(crate) fn usable_total(&self) -> (usize, usize) {
         let segments = (0..SEGMENTS).map_while(|number| self.segment(number));

@@ -126,6 +126,7 @@ mod thread;
 // Doors.
 mod large;
 mod foreign;
+pub mod log;
 mod evidence;
 mod secure;
 mod hooked;
@@ -142,6 +143,7 @@ pub mod sbrk;
 pub mod stats;
 pub mod info;
 mod verify;
+pub mod leaks;
 pub mod c_abi;
 mod instance;
 #[cfg(feature = "global")]
@@ -163,7 +165,7 @@ mod partial_instance;
 #[cfg(feature = "security")]
 mod secure_instance;
 
-pub use config::{Defaults, Hardened, Purge, Tuning};
+pub use config::{Defaults, Hardened, Level, Purge, Tuning};
 #[cfg(feature = "global")]
 pub use global::*;
 #[cfg(feature = "global")]

@@ -9,8 +9,8 @@ use crate::{
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth},
     config::{
-        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, RESERVED_SLICES, SLICE,
-        SLICES, STATE_SLICES, Tuning,
+        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, RESERVED_SLICES,
+        SLICE, SLICES, STATE_SLICES, Tuning,
     },
     hooks::Hooks,
     huge::{Huge, discard, span_size},

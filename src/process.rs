@@ -47,13 +47,12 @@ pub unsafe trait Instance: Sized + 'static {
 
     /// Who watches the allocator from the start, see [`Watchers`]; `None` as long as that is not known. Asked on slow paths, until it is.
     ///
-    /// By default a debugger, if there is one.
+    /// By default a debugger, if there is one, and the log, with the feature `log`.
     #[cold]
     fn watchers(debugger: bool) -> Option<Watchers> {
-        Some(if debugger {
-            Watchers::DEBUGGER
-        } else {
-            Watchers::NONE
+        Some(match debugger {
+            true => Watchers::DEBUGGER.and(Watchers::ALWAYS),
+            false => Watchers::ALWAYS,
         })
     }
 
@@ -372,6 +371,16 @@ impl<I: Instance> Process<I> {
                 self.tend_commons();
             }
         }
+    }
+
+    /// The classes of which the commons has pages with room; `None` while somebody else is at work there.
+    pub(crate) fn commons_room(&self) -> Option<u64> {
+        let commons = self.heaps.claim(COMMONS, self.holder())?;
+        let room = commons.heap.with_room();
+        if self.leave(commons) {
+            self.tend_commons();
+        }
+        Some(room)
     }
 
     fn tend_commons(&self) {

@@ -41,7 +41,7 @@ pub(crate) struct Record {
     /// For lists of records.
     pub(crate) next: Cell<usize>,
     /// Where the block was asked for, innermost first; 0 ends them.
-    pub(crate) sites: [Cell<usize>; SITES],
+    sites: [Cell<usize>; SITES],
 }
 
 impl Record {
@@ -75,7 +75,7 @@ impl Record {
         self.size.set(size);
         self.span.set(span);
         self.next.set(0);
-        self.sites[0].set(0);
+        self.set_sites(&[0; SITES]);
         // Relaxed: whoever frees the block was given it after this.
         self.state.store(self.word(LIVE), Ordering::Relaxed);
     }
@@ -113,6 +113,18 @@ impl Record {
     /// The bytes that were asked for.
     pub(crate) fn size(&self) -> usize {
         self.size.get()
+    }
+
+    /// Note where the block was asked for.
+    pub(crate) fn set_sites(&self, sites: &[usize; SITES]) {
+        for (place, &site) in self.sites.iter().zip(sites) {
+            place.set(site);
+        }
+    }
+
+    /// Where the block was asked for.
+    pub(crate) fn all_sites(&self) -> [usize; SITES] {
+        core::array::from_fn(|number| self.sites[number].get())
     }
 
     /// Note that the block is of another size.

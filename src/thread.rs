@@ -24,6 +24,9 @@ const LIFE: usize = HEADS + 1;
 /// Where a thread without a heap counts what it has freed.
 const FREES: usize = HEADS + 2;
 
+/// Not 0 while the thread finds out who has called: the C library may allocate when it is asked.
+const ASKING: usize = HEADS + 5;
+
 /// Remote frees after which a thread is worth a heap, to collect them in. Threads that free a block or two, or only on
 /// their way out when no hook will run any more, are not.
 const FREES_WITHOUT_HEAP: usize = 8;
@@ -122,6 +125,15 @@ fn enter<I: Instance>() -> Option<&'static Heap> {
     set_heap::<I>(heap.address());
     arm::<I>();
     Some(heap)
+}
+
+/// Have `ask` find out who has called, unless the thread is at it already.
+pub(crate) fn ask_once<I: Instance>(ask: impl FnOnce()) {
+    if I::Thread::get_fixed::<ASKING>() == 0 {
+        I::Thread::set_fixed::<ASKING>(1);
+        ask();
+        I::Thread::set_fixed::<ASKING>(0);
+    }
 }
 
 /// Have the exit hook run for this thread, if that is possible by now.

@@ -5,7 +5,7 @@
 
 use core::{
     ffi::CStr,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed},
 };
 
 use core_ralloc::{Instance, Purge, Watchers};
@@ -17,7 +17,7 @@ use crate::Libc;
 const VARIABLE: &CStr = c"RALLOC_OPTIONS";
 
 const KNOWN: &[u8] =
-    b"stats, verbose, purge=normal, purge=eager, purge=never, foreign=abort, foreign=forward, hooks=on, hooks=off";
+    b"stats, verbose, purge=normal, purge=eager, purge=never, foreign=abort, foreign=forward, hooks=on, hooks=off, leaks, leaks-to=FD, log";
 
 // Relaxed, all of them: they are set while the program has one thread, and nothing becomes visible with them.
 static READ: AtomicBool = AtomicBool::new(false);
@@ -30,6 +30,16 @@ static HOOKS: AtomicUsize = AtomicUsize::new(0);
 /// What `HOOKS` says beside the watchers that were asked for.
 const HOOKS_OFF: usize = 1;
 const HOOKS_ON: usize = 2;
+const HOOKS_LEAKS: usize = 4;
+const HOOKS_LOG: usize = 8;
+
+/// Where the report of leaks goes: a number of an open file, or -1 for standard error.
+static LEAKS_TO: AtomicI32 = AtomicI32::new(-1);
+
+/// Where to write a report of leaks when the process exits, if that is to be done.
+pub(crate) fn leaks() -> Option<i32> {
+    (HOOKS.load(Relaxed) & HOOKS_LEAKS != 0).then(|| LEAKS_TO.load(Relaxed))
+}
 
 /// Whether to print statistics when the process exits.
 pub(crate) fn stats() -> bool {
@@ -65,6 +75,12 @@ pub(crate) fn watchers(debugger: bool) -> Option<Watchers> {
     }
     if hooks & HOOKS_ON != 0 {
         watchers = watchers.and(Watchers::EVENTS);
+    }
+    if hooks & HOOKS_LOG != 0 {
+        watchers = watchers.and(Watchers::LOG);
+    }
+    if hooks & HOOKS_LEAKS != 0 {
+        watchers = watchers.and(Watchers::LEAKS);
     }
     Some(watchers)
 }
@@ -117,11 +133,30 @@ fn set(name: &[u8]) -> bool {
         b"purge=never" => process.set_purge(Purge::Never),
         b"hooks=on" => HOOKS.store(HOOKS.load(Relaxed) & !HOOKS_OFF | HOOKS_ON, Relaxed),
         b"hooks=off" => HOOKS.store(HOOKS_OFF, Relaxed),
+        b"log" => {
+            HOOKS.store(HOOKS.load(Relaxed) & !HOOKS_OFF | HOOKS_LOG, Relaxed);
+            keep_stderr();
+        }
+        b"leaks" => {
+            HOOKS.store(HOOKS.load(Relaxed) & !HOOKS_OFF | HOOKS_LEAKS, Relaxed);
+            keep_stderr();
+        }
         b"foreign=abort" => FORWARD.store(false, Relaxed),
         b"foreign=forward" => FORWARD.store(true, Relaxed),
-        _ => return false,
+        _ => match name.strip_prefix(b"leaks-to=").and_then(number) {
+            Some(descriptor) => {
+                LEAKS_TO.store(descriptor, Relaxed);
+                return set(b"leaks");
+            }
+            None => return false,
+        },
     }
     true
+}
+
+fn number(digits: &[u8]) -> Option<i32> {
+    let number: i32 = core::str::from_utf8(digits).ok()?.parse().ok()?;
+    (number >= 0).then_some(number)
 }
 
 /// A line for standard error, cut where it is too long.

@@ -69,6 +69,8 @@ mod system;
 
 #[cfg(all(not(target_os = "redox"), any(test, feature = "sim")))]
 pub mod sim;
+#[cfg(target_os = "linux")]
+mod surroundings;
 mod thread_block;
 #[cfg(target_os = "linux")]
 mod valgrind;
@@ -247,6 +249,11 @@ pub unsafe trait Platform: Sync {
     /// Write all of `text` to standard error, as far as it will take it.
     fn write_stderr(&self, text: &[u8]);
 
+    /// Write a line of a log, with its end: in one piece, if that can be.
+    fn write_log(&self, line: &[u8]) {
+        self.write_stderr(line);
+    }
+
     /// Let other threads run.
     fn yield_now(&self);
 
@@ -290,6 +297,37 @@ pub unsafe trait Platform: Sync {
     /// Tell the debugger that the block at this address is freed. If it knows of none, that is an error of the program.
     fn block_freed(&self, block: NonNull<u8>, red_zone: usize) {
         let _ = (block, red_zone);
+    }
+
+    /// The return addresses of the calls that are under way, innermost first. Returns how many there are, 0 where that is not known.
+    ///
+    /// An exception as [`install`](Platform::install) is: the C library may call the allocator when it is asked for the first time.
+    fn call_sites(&self, sites: &mut [usize]) -> usize {
+        let _ = sites;
+        0
+    }
+
+    /// Hand all memory in which the program may keep pointers to `visit`, as ranges that can be read: also what this instance has mapped.
+    fn roots(&self, visit: &mut dyn FnMut(NonNull<u8>, usize)) {
+        let _ = visit;
+    }
+
+    /// The file that is mapped at `address`: its name goes to `name`. Returns the length of that, and the offset in the file.
+    fn place_of(&self, address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
+        let _ = (address, name);
+        None
+    }
+
+    /// From where to where the file is mapped that is mapped at `address`.
+    fn object_around(&self, address: usize) -> Option<(usize, usize)> {
+        let _ = address;
+        None
+    }
+
+    /// Write all of `text` to a file that is open under this number, as far as it will take it.
+    fn write_descriptor(&self, descriptor: i32, text: &[u8]) {
+        let _ = descriptor;
+        self.write_stderr(text);
     }
 
     /// Tell the debugger whether to look at what this thread does to memory. Calls nest: it looks when it has been told so as often as

@@ -8,7 +8,7 @@ use crate::{
     Hooks, Platform,
     posix::{self, hooks},
     process_info::stderr,
-    system, valgrind,
+    surroundings, system, valgrind,
 };
 use core::{
     ffi::c_void,
@@ -193,6 +193,26 @@ unsafe impl Platform for Linux {
 
     fn block_freed(&self, block: NonNull<u8>, red_zone: usize) {
         valgrind::block_freed(block, red_zone);
+    }
+
+    fn call_sites(&self, sites: &mut [usize]) -> usize {
+        surroundings::call_sites(sites)
+    }
+
+    fn roots(&self, visit: &mut dyn FnMut(NonNull<u8>, usize)) {
+        surroundings::roots(visit);
+    }
+
+    fn place_of(&self, address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
+        surroundings::place_of(address, name)
+    }
+
+    fn object_around(&self, address: usize) -> Option<(usize, usize)> {
+        surroundings::object_around(address)
+    }
+
+    fn write_descriptor(&self, descriptor: i32, text: &[u8]) {
+        surroundings::write_descriptor(descriptor, text);
     }
 
     fn debugger_looks(&self, looks: bool) {

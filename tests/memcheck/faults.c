@@ -22,8 +22,8 @@ static APART char *opaque(void *p) {
 
 // Overwrites what calls have left on the stack and in registers.
 static APART void scrub(void) {
-    volatile char stack[4096];
-    memset((char *)stack, 0, sizeof stack);
+    volatile char stack[16384];
+    for (size_t i = 0; i < sizeof stack; i++) stack[i] = 0;
 }
 
 static APART void lose(size_t size) { memset(opaque(malloc(size)), 1, size); }

@@ -16,9 +16,11 @@ mod moments;
 
 #[cfg(feature = "allocator-api2")]
 mod collections;
+mod debugger;
 mod donate;
 mod fallible;
 mod odd_alignment;
+mod log;
 mod oom_handler;
 mod partial_explicit;
 #[cfg(feature = "partial")]

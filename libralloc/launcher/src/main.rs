@@ -6,6 +6,7 @@
 //! would give.
 
 mod elf;
+mod leaks;
 mod library;
 mod options;
 mod program;
@@ -43,6 +44,7 @@ fn answer(request: Request) -> Result<ExitCode, Refusal> {
             return Ok(ExitCode::from(USAGE));
         }
         Request::Library => println!("{}", library::find()?.display()),
+        Request::Run(options) if options.leaks => return run_for_leaks(&options),
         Request::Run(options) => return Err(run(&options)),
     }
     Ok(ExitCode::SUCCESS)
@@ -54,6 +56,25 @@ fn run(options: &Options) -> Refusal {
         |refusal| refusal,
         |mut command| failed(options, &command.exec()),
     )
+}
+
+/// Runs the program as a child, and explains what it has leaked.
+fn run_for_leaks(options: &Options) -> Result<ExitCode, Refusal> {
+    let report = leaks::file()?;
+    let mut command = prepare(options)?;
+    let given = env::var_os("RALLOC_OPTIONS").unwrap_or_default();
+    let wanted = match options.stats {
+        true => format!("stats,{}", leaks::option(&report)),
+        false => leaks::option(&report),
+    };
+    command.env(
+        "RALLOC_OPTIONS",
+        match given.is_empty() {
+            true => wanted.into(),
+            false => joined(&given, Some(wanted.into()), ","),
+        },
+    );
+    leaks::run(command, report).unwrap_or_else(|error| Err(failed(options, &error)))
 }
 
 fn prepare(options: &Options) -> Result<Command, Refusal> {

@@ -11,6 +11,7 @@ Runs PROGRAM with ralloc in place of its libc's malloc.
 
 Options:
   --stats    print a table of what was allocated on standard error when PROGRAM exits
+  --leaks    print what PROGRAM has not freed when it exits, and from where it was asked for, on standard error
   --lib      print the path of the library, for LD_PRELOAD, and exit
   --help     print this text and exit
   --version  print the version and exit
@@ -18,6 +19,11 @@ Options:
 The environment variable RALLOC_OPTIONS has options of the library, separated by commas; programs that run with more rights
 than their user do not read it:
   stats            as --stats
+  leaks            as --leaks, with files and offsets in place of functions and lines
+  leaks-to=FD      the same, written to an open file
+  log              print a line for each block that is allocated or freed, with the state of the pools to the left
+  hooks=on         watch every block: what is freed twice, or where no block begins, ends PROGRAM at once
+  hooks=off        do not, under valgrind either: without this, memcheck is told of every block
   verbose          print the options at the start, on standard error
   purge=normal     give memory back when more than 8 MiB, or an eighth of what is used, lies idle
   purge=eager      give memory back as soon as it is free
@@ -44,6 +50,7 @@ pub(crate) enum Request {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     pub(crate) stats: bool,
+    pub(crate) leaks: bool,
     pub(crate) program: OsString,
     pub(crate) args: Vec<OsString>,
 }
@@ -53,17 +60,19 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request
     use lexopt::Arg::{Long, Short, Value};
 
     let mut parser = lexopt::Parser::from_iter(words);
-    let mut stats = false;
+    let (mut stats, mut leaks) = (false, false);
     while let Some(argument) = parser.next().map_err(senseless)? {
         match argument {
             Long("help") | Short('h') => return Ok(Request::Help),
             Long("version") | Short('V') => return Ok(Request::Version),
             Long("lib") => return Ok(Request::Library),
             Long("stats") => stats = true,
+            Long("leaks") => leaks = true,
             Value(program) => {
                 let args = parser.raw_args().map_err(senseless)?.collect();
                 return Ok(Request::Run(Options {
                     stats,
+                    leaks,
                     program,
                     args,
                 }));
@@ -90,6 +99,7 @@ mod tests {
         let args = args.iter().map(OsString::from).collect();
         Request::Run(Options {
             stats,
+            leaks: false,
             program: program.into(),
             args,
         })
