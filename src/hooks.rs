@@ -44,6 +44,14 @@ impl Watchers {
         Self::NONE
     };
 
+    /// Who watches unless somebody says otherwise.
+    pub(crate) const fn by_default(debugger: bool) -> Self {
+        match debugger {
+            true => Self::DEBUGGER.and(Self::ALWAYS),
+            false => Self::ALWAYS,
+        }
+    }
+
     /// These and those.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {

@@ -50,14 +50,10 @@ pub unsafe trait Instance: Sized + 'static {
     /// By default a debugger, if there is one, and the log, with the feature `log`.
     #[cold]
     fn watchers(debugger: bool) -> Option<Watchers> {
-        Some(match debugger {
-            true => Watchers::DEBUGGER.and(Watchers::ALWAYS),
-            false => Watchers::ALWAYS,
-        })
+        Some(Watchers::by_default(debugger))
     }
 
     /// What happens to blocks, if [`Watchers::EVENTS`] are watching. Must not allocate from this instance.
-    #[cold]
     fn on_event(_event: Event) {}
 
     /// As [`free_elsewhere`](Self::free_elsewhere): the usable size of such a block.
