@@ -16,6 +16,7 @@ use crate::{
     hooks::{Event, Quiet, Watchers},
     large::{Cleaner, SIZE_MAX, allocate_odd_huge, allocate_run, free_run, up_to},
     log,
+    portion::Portion,
     primitive::Ordering,
     process::Instance,
     record::{RED_ZONE, Record, SITES},
@@ -192,7 +193,7 @@ fn in_chunk<I: Instance>(room: usize, align: usize) -> Option<(NonNull<u8>, Clea
     let process = I::process();
     let (start, cleaner) = if room <= MEDIUM_MAX {
         let class = SizeClass::of(room);
-        let refill = process.with_borrowed(|heap| process.refill(heap, class, 1));
+        let refill = process.with_borrowed(|heap| process.refill(heap, class, Portion::ONE));
         (refill.flatten()?.first.start(), Cleaner::All)
     } else {
         allocate_run::<I>(room, GRANULE)?
