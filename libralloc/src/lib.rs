@@ -19,7 +19,8 @@ pub mod gnu;
         target_arch = "x86_64",
         target_arch = "aarch64",
         target_arch = "riscv64"
-    )
+    ),
+    not(any(windows, target_vendor = "apple"))
 ))]
 mod operators;
 mod options;

@@ -38,7 +38,7 @@ struct Elsewhere {
     traits: &'static [&'static str],
 }
 
-const ELSEWHERE: [Elsewhere; 6] = [
+const ELSEWHERE: [Elsewhere; 8] = [
     Elsewhere {
         name: "aarch64",
         about: "preloaded, glibc, under qemu",
@@ -51,6 +51,17 @@ const ELSEWHERE: [Elsewhere; 6] = [
         traits: &["aarch64", "foreign"],
     },
     Elsewhere {
+        name: "aarch64-64k",
+        about: "the same with OS pages of 64 KiB",
+        target: Some("aarch64-unknown-linux-gnu"),
+        cc: "aarch64-linux-gnu-gcc",
+        cxx: "aarch64-linux-gnu-g++",
+        cxx_packages: "g++-aarch64-linux-gnu",
+        packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
+        emulated: Some(("/usr/aarch64-linux-gnu", "qemu-aarch64 -p 65536")),
+        traits: &["aarch64", "64k", "foreign"],
+    },
+    Elsewhere {
         name: "riscv64",
         about: "preloaded, glibc, under qemu",
         target: Some("riscv64gc-unknown-linux-gnu"),
@@ -60,6 +71,17 @@ const ELSEWHERE: [Elsewhere; 6] = [
         packages: "gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user",
         emulated: Some(("/usr/riscv64-linux-gnu", "qemu-riscv64")),
         traits: &["riscv64", "foreign"],
+    },
+    Elsewhere {
+        name: "s390x",
+        about: "preloaded, glibc, under qemu: big-endian, and the words of a thread by way of a thread key",
+        target: Some("s390x-unknown-linux-gnu"),
+        cc: "s390x-linux-gnu-gcc",
+        cxx: "s390x-linux-gnu-g++",
+        cxx_packages: "g++-s390x-linux-gnu",
+        packages: "gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user",
+        emulated: Some(("/usr/s390x-linux-gnu", "qemu-s390x")),
+        traits: &["s390x", "keyed", "foreign"],
     },
     Elsewhere {
         name: "i686",
@@ -228,6 +250,7 @@ impl Elsewhere {
     /// The compilers and the emulator; the one for C++ where it is wanted and there is one.
     fn needs(&self, cxx: bool) -> Needs {
         let emulator = self.emulated.map_or("", |(_, emulator)| emulator);
+        let emulator = emulator.split(' ').next().unwrap_or("");
         let (cxx, packages) = match cxx && !self.cxx_packages.is_empty() {
             true => (self.cxx, self.cxx_packages),
             false => ("", ""),
@@ -263,7 +286,8 @@ impl Elsewhere {
                 Some(flags) if runs_here(self.cc, &flags)? => machine.link_flags = flags,
                 _ => {
                     machine.traits.push("qemu");
-                    machine.runner = [emulator, "-L", root].map(str::to_owned).to_vec();
+                    let words = emulator.split(' ').chain(["-L", root]);
+                    machine.runner = words.map(str::to_owned).collect();
                 }
             }
         }
@@ -280,7 +304,8 @@ impl Elsewhere {
                 return Ok(Err(Outcome::skipped(reason)));
             }
         };
-        let folder = cargo::target()?.join(self.name);
+        // The size of pages is found out when the library runs.
+        let folder = cargo::target()?.join(self.name.trim_end_matches("-64k"));
         let words = ["build", "--release", "--package", "libralloc", "--lib"];
         let mut command = cargo::command(&words);
         command
@@ -310,13 +335,13 @@ impl Elsewhere {
 }
 
 /// Where the core library for a target comes from.
-enum Core {
+pub(crate) enum Core {
     Built,
     Source,
     None,
 }
 
-fn core_library(target: &str) -> Result<Core> {
+pub(crate) fn core_library(target: &str) -> Result<Core> {
     let printed = |words: &[&str]| -> Result<PathBuf> {
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let output = Command::new(rustc)

@@ -25,6 +25,7 @@ mod machine;
 mod memcheck;
 mod needs;
 mod pool;
+mod ports;
 mod process;
 mod programs;
 mod record;
@@ -65,6 +66,8 @@ enum Command {
     Loom(loom::Exploration),
     /// Run the C programs on other processors and with other C libraries.
     Cross(Cross),
+    /// Build for every other system, run what can run, and print the table.
+    Ports(ports::Ports),
     /// Run the test suites of C and C++ libraries, on the system's malloc and on the library.
     Suites {
         /// Only these (the names of the scripts in `tests/suites`).
@@ -137,6 +140,7 @@ fn main() -> Result<ExitCode> {
         }),
         Command::Loom(exploration) => loom::explore(&exploration),
         Command::Cross(cross) => run_cross(&cross),
+        Command::Ports(ports) => ports::command(&ports),
         Command::Suites { names } => programs::suites(&names),
         Command::Install(install) => install::run(&install).map(|()| ExitCode::SUCCESS),
         Command::Secure => {

@@ -3,7 +3,7 @@
 use crate::{
     c_tests,
     cross::{self, Cross},
-    fuzz, instructions, interface, lint, loom, misuse, programs,
+    fuzz, instructions, interface, lint, loom, misuse, ports, programs,
     report::Report,
     rust_programs, sanitizers, soak, unit, valgrind,
 };
@@ -27,6 +27,7 @@ pub(crate) enum Tier {
     Programs,
     RustPrograms,
     Cross,
+    Ports,
     Soak,
 }
 
@@ -64,6 +65,7 @@ impl Tier {
         Self::Programs,
         Self::RustPrograms,
         Self::Cross,
+        Self::Ports,
         Self::Soak,
     ];
 
@@ -83,6 +85,7 @@ impl Tier {
             Self::RustPrograms => "rust-programs",
             Self::Soak => "soak",
             Self::Cross => "cross",
+            Self::Ports => "ports",
         }
     }
 
@@ -112,6 +115,9 @@ impl Tier {
             }
             Self::Soak => "all scenarios at random, with many threads, for half a minute",
             Self::Cross => "some of the C programs on other processors and C libraries",
+            Self::Ports => {
+                "Windows under wine, the module for the BSDs and macOS on Linux, libraries for the rest"
+            }
         }
     }
 
@@ -131,6 +137,7 @@ impl Tier {
             Self::RustPrograms => rust_programs::run(request, report),
             Self::Soak => soak::run(report),
             Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
+            Self::Ports => ports::run(report),
         }
     }
 }

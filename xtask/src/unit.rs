@@ -62,6 +62,11 @@ fn nightly(report: &mut Report) -> Result<()> {
 
 /// Runs one `cargo test` and reports each of its tests.
 pub(crate) fn suite(name: &str, command: &mut Command, report: &mut Report) -> Result<()> {
+    counted(name, command, report).map(|_| ())
+}
+
+/// As [`suite`]. Returns how many passed, in words.
+pub(crate) fn counted(name: &str, command: &mut Command, report: &mut Report) -> Result<String> {
     let ended = process::run(
         command
             .env("CARGO_TERM_COLOR", "never")
@@ -78,7 +83,12 @@ pub(crate) fn suite(name: &str, command: &mut Command, report: &mut Report) -> R
     if !ended.succeeded() && !explained {
         report.add(name, Some(ended.took), &unexplained(&ended));
     }
-    Ok(())
+    let passed = |(_, outcome): &&(String, Outcome)| matches!(outcome, Outcome::Passed);
+    let passed = tests.iter().filter(passed).count();
+    Ok(match ended.succeeded() {
+        true => format!("{passed} passed"),
+        false => format!("FAILED, {passed} of {} passed", tests.len()),
+    })
 }
 
 /// A build that failed, or tests that ended before they could say how.

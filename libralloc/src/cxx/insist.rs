@@ -2,14 +2,14 @@
 //! does not return.
 //!
 //! A step that throws is unwound through here. Rust's frames may not be, so this is a function of assembly per
-//! processor, which says where it has put the registers that it uses. Elsewhere it is Rust, and a step that throws ends the
-//! process.
+//! processor, which says where it has put the registers that it uses. Elsewhere, and in object files other than
+//! ELF, it is Rust, and a step that throws ends the process.
 
 use core::ffi::c_void;
 
 use super::{attempt, next_step};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", not(any(windows, target_vendor = "apple"))))]
 core::arch::global_asm!(
     ".pushsection .text.ralloc_insist,\"ax\",@progbits",
     ".globl ralloc_insist",
@@ -51,7 +51,7 @@ core::arch::global_asm!(
     attempt = sym attempt,
 );
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(all(target_arch = "aarch64", not(any(windows, target_vendor = "apple"))))]
 core::arch::global_asm!(
     ".pushsection .text.ralloc_insist,\"ax\",@progbits",
     ".globl ralloc_insist",
@@ -88,7 +88,7 @@ core::arch::global_asm!(
     attempt = sym attempt,
 );
 
-#[cfg(target_arch = "riscv64")]
+#[cfg(all(target_arch = "riscv64", not(any(windows, target_vendor = "apple"))))]
 core::arch::global_asm!(
     ".pushsection .text.ralloc_insist,\"ax\",@progbits",
     ".globl ralloc_insist",
@@ -127,10 +127,13 @@ core::arch::global_asm!(
     attempt = sym attempt,
 );
 
-#[cfg(any(
-    target_arch = "x86_64",
-    target_arch = "aarch64",
-    target_arch = "riscv64"
+#[cfg(all(
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    ),
+    not(any(windows, target_vendor = "apple"))
 ))]
 pub(super) fn insist(size: usize, align: usize) -> *mut c_void {
     unsafe extern "C" {
@@ -140,10 +143,13 @@ pub(super) fn insist(size: usize, align: usize) -> *mut c_void {
     unsafe { ralloc_insist(size, align) }
 }
 
-#[cfg(not(any(
-    target_arch = "x86_64",
-    target_arch = "aarch64",
-    target_arch = "riscv64"
+#[cfg(not(all(
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    ),
+    not(any(windows, target_vendor = "apple"))
 )))]
 pub(super) fn insist(size: usize, align: usize) -> *mut c_void {
     loop {

@@ -103,8 +103,8 @@ macro_rules! define_thread_storage {
 macro_rules! define_thread_storage {
     ($($symbol:tt)*) => {
         core::arch::global_asm!(
-            // The part after the dollar is a place in the template; the C library's ends are around it.
-            ".section .tls$ralloc,\"dw\"",
+            // The linker sorts by what follows the dollar, and the template ends before `ZZZ`.
+            ".section .tls$R,\"dw\"",
             concat!(".globl ", $($symbol)*),
             ".p2align 6",
             concat!($($symbol)*, ":"),
