@@ -1,12 +1,13 @@
 //! Linux, by way of raw system calls.
 //!
-//! `rustix` makes the calls without a C library, so that none touches `errno`. What only the C library knows
+//! `rustix` makes the calls without a C library, so that none touches `errno`; but not on every processor (on s390x it goes
+//! by the C library), so `errno` is kept around those that can fail. What only the C library knows
 //! (thread keys, fork handlers, the start-up vector, where `errno` is: `posix` and `system`) is asked of it by
 //! functions that return their error or have none.
 
 use crate::{
     Hooks, Platform,
-    posix::{self, hooks},
+    posix::{self, hooks, keep_errno},
     process_info::stderr,
     surroundings, system, valgrind,
 };
@@ -50,7 +51,7 @@ unsafe impl Platform for Linux {
     }
 
     fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        self.place(size, align, ProtFlags::READ | ProtFlags::WRITE)
+        keep_errno(|| self.place(size, align, ProtFlags::READ | ProtFlags::WRITE))
     }
 
     fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
@@ -63,12 +64,13 @@ unsafe impl Platform for Linux {
         // flag of the kernel, and the mapping stays one region, which `relocate` can move.
         //
         // SAFETY: without leave to move, the call adds free pages behind the mapping or does nothing.
-        unsafe { mm::mremap(last_page, page, new_size, MremapFlags::empty()) }.is_ok()
+        keep_errno(|| unsafe { mm::mremap(last_page, page, new_size, MremapFlags::empty()) })
+            .is_ok()
     }
 
     unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
         // SAFETY: the range is ours and out of use, by the caller's promise.
-        let done = unsafe { unmap_raw(base.addr().get(), size) };
+        let done = keep_errno(|| unsafe { unmap_raw(base.addr().get(), size) });
         if done {
             raise_cursor(base.addr().get(), size);
         }
@@ -77,7 +79,8 @@ unsafe impl Platform for Linux {
 
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
         // SAFETY: the range is ours and nobody needs its contents, by the caller's promise.
-        unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) }.is_ok()
+        keep_errno(|| unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) })
+            .is_ok()
     }
 
     unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
@@ -94,7 +97,9 @@ unsafe impl Platform for Linux {
 
     unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
         // SAFETY: advice that changes no contents, by the caller's promise about memory of ours.
-        let _ = unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxHugepage) };
+        let _ = keep_errno(|| unsafe {
+            mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxHugepage)
+        });
     }
 
     unsafe fn relocate(
@@ -105,28 +110,7 @@ unsafe impl Platform for Linux {
         align: usize,
     ) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
-        if !unsafe { is_one_mapping(old, old_size, self.page_size()) } {
-            return None;
-        }
-        // The kernel has no "move, but replace nothing": hold the place first, then move onto it. What is held
-        // has no access rights, so it counts against no limit on memory.
-        let place = self.place(new_size, align, ProtFlags::empty())?;
-        let kept = old_size.min(new_size);
-        // SAFETY: the first `kept` bytes are the caller's alone; the place is ours alone. When shrinking, the
-        // tail stays behind, because the kernel would drop it first and might then still refuse the move.
-        let moved = unsafe { move_onto(old, kept, new_size, place) };
-        if !moved {
-            release_place(place, new_size);
-            return None;
-        }
-        if old_size > kept {
-            let tail = old.addr().get() + kept;
-            // SAFETY: the tail is the caller's alone, who gave it up. If the kernel cannot split a region now,
-            // the addresses are lost, and with them at most the frames of the tail.
-            let _ = unsafe { unmap_raw(tail, old_size - kept) };
-        }
-        raise_cursor(old.addr().get(), old_size);
-        Some(place)
+        keep_errno(|| unsafe { self.relocate_pages(old, old_size, new_size, align) })
     }
 
     unsafe fn program_break(&self, to: Option<usize>) -> usize {
@@ -221,6 +205,43 @@ unsafe impl Platform for Linux {
 }
 
 impl Linux {
+    /// See [`Platform::relocate`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    unsafe fn relocate_pages(
+        &self,
+        old: NonNull<u8>,
+        old_size: usize,
+        new_size: usize,
+        align: usize,
+    ) -> Option<NonNull<u8>> {
+        // SAFETY: the caller's promise.
+        if !unsafe { is_one_mapping(old, old_size, self.page_size()) } {
+            return None;
+        }
+        // The kernel has no "move, but replace nothing": hold the place first, then move onto it. What is held
+        // has no access rights, so it counts against no limit on memory.
+        let place = self.place(new_size, align, ProtFlags::empty())?;
+        let kept = old_size.min(new_size);
+        // SAFETY: the first `kept` bytes are the caller's alone; the place is ours alone. When shrinking, the
+        // tail stays behind, because the kernel would drop it first and might then still refuse the move.
+        let moved = unsafe { move_onto(old, kept, new_size, place) };
+        if !moved {
+            release_place(place, new_size);
+            return None;
+        }
+        if old_size > kept {
+            let tail = old.addr().get() + kept;
+            // SAFETY: the tail is the caller's alone, who gave it up. If the kernel cannot split a region now,
+            // the addresses are lost, and with them at most the frames of the tail.
+            let _ = unsafe { unmap_raw(tail, old_size - kept) };
+        }
+        raise_cursor(old.addr().get(), old_size);
+        Some(place)
+    }
+
     /// Find an aligned place for `size` bytes and map it with these access rights.
     fn place(&self, size: usize, align: usize, rights: ProtFlags) -> Option<NonNull<u8>> {
         let page = self.page_size();
