@@ -1,6 +1,6 @@
 // Writes behind a block's end.
 // case: slack slack-realloc past-block linear | small medium large huge | same other remote | overflow | -
-// case: next-page | large | same other | unnoticed | -
+// case: next-page | large | same other | unnoticed / SEGV / overflow | -
 // case: next-page | huge | same other | SEGV | -
 // case: runaway | small medium large huge | same other | SEGV | -
 #include "misuse.h"
