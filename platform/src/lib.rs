@@ -14,10 +14,19 @@ extern crate std;
 
 use core::ptr::NonNull;
 
+// The C library's functions, for what is asked of it in the same way everywhere.
+#[cfg(all(unix, not(target_os = "redox")))]
+use libc as c_library;
+#[cfg(target_os = "redox")]
+use redox::c_library;
+
 #[cfg(not(windows))]
 mod entropy;
 #[cfg_attr(windows, allow(dead_code, reason = "there is no fork"))]
 mod hooks;
+#[cfg(target_os = "redox")]
+#[path = "posix/hooks.rs"]
+mod key_hooks;
 
 // The kernel.
 #[cfg(all(target_os = "linux", not(feature = "unix")))]
@@ -79,7 +88,7 @@ mod valgrind;
 pub use linux::Linux as System;
 pub use prefetch::prefetch;
 #[cfg(target_os = "redox")]
-pub use redox::{EINVAL, ENOMEM, Redox as System};
+pub use redox::{EINVAL, ENOMEM, Hosted as System};
 #[cfg(all(
     unix,
     not(target_os = "redox"),

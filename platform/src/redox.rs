@@ -1,4 +1,5 @@
-//! Redox, by its system calls alone: nothing here asks a C library, because this is what Redox' C library stands on.
+//! Redox, by its system calls alone: nothing here asks a C library, because this is what Redox' C library stands on. For
+//! programs that have one there is [`Hosted`], which has it say when threads exit and around `fork`.
 //!
 //! What the kernel is like, and what follows from it:
 //!
@@ -17,10 +18,13 @@
 //! is random ([`add_entropy`]). None of the last three need be told.
 
 mod entropy;
+mod hosted;
 mod place;
 mod program_break;
 
 pub use entropy::add_entropy;
+pub use hosted::Hosted;
+pub(crate) use hosted::c_library;
 
 use crate::{Hooks, Platform, hooks};
 use core::{

@@ -1,6 +1,6 @@
 //! When threads exit and around `fork`: what the C library calls, and what is called in turn.
 
-use crate::{Hooks, System, hooks};
+use crate::{Hooks, System, c_library as libc, hooks};
 use core::{
     ffi::c_void,
     ptr,
