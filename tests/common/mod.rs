@@ -5,6 +5,7 @@
 //! - `held`: a live block with a pattern in it.
 //! - `reference`: all public operations, against a map of live ranges.
 //! - `draw`: sizes worth asking for, and repeatable random numbers.
+//! - `effort`: how much a test of random traces does.
 //! - `scenario`: what a program may do, and the conditions under which it may do it.
 //! - `replay`: a trace for kernels that refuse.
 //! - `actors`: threads that act one at a time, in a given order.
@@ -20,6 +21,7 @@
 
 pub mod actors;
 mod draw;
+mod effort;
 mod fork;
 mod held;
 mod kernel;
@@ -28,7 +30,8 @@ pub mod replay;
 pub mod scenario;
 pub mod trace;
 
-pub use draw::{Draw, boundaries, shrinks, traces};
+pub use draw::{Draw, boundaries};
+pub use effort::{shrinks, traces};
 pub use fork::fork;
 pub use held::Held;
 pub use kernel::Kernel;
