@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, Held, Kernel, MIB};
+use common::{Case, Held, KIB, Kernel, MIB};
 use ralloc::c_abi;
 use std::{sync::mpsc, thread};
 
@@ -64,6 +64,27 @@ fn a_huge_block_that_nobody_wants_goes_back_while_others_come_and_go() {
             let after = common::kernel().mapped();
             assert_eq!(after, before - 4 * MIB, "it has gone back, on {name}");
             between.free();
+        });
+    }
+}
+
+/// A page whose last block has been freed is kept for the next request, but not for ever while its thread does other things.
+#[test]
+fn an_empty_page_goes_back_while_its_thread_does_other_things() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let size = 8 * KIB;
+            let pages = || -> usize {
+                let classes = common::stats().classes;
+                let of_size = classes.iter().filter(|class| class.block_size == size);
+                of_size.map(|class| class.pages).sum()
+            };
+            allocate(size).free();
+            assert_eq!(pages(), 1, "it is kept, on {name}");
+            // A refill brings 64 blocks at most. Every 64 refills a thread gives back what was empty the last time too.
+            let others: Vec<_> = (0..3 * 64 * 64).map(|_| allocate(16)).collect();
+            assert_eq!(pages(), 0, "it has gone back, on {name}");
+            others.into_iter().for_each(Held::free);
         });
     }
 }

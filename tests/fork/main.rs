@@ -248,3 +248,16 @@ fn while_a_thread_ends() {
     };
     at_every_change(sim(), &errand);
 }
+
+#[test]
+fn what_had_arrived_for_the_forking_thread_comes_home_in_the_child() {
+    common::run(sim(), || {
+        let all = blocks(16, MEDIUM);
+        // They arrive when that thread ends.
+        common::in_thread(|| all.into_iter().for_each(Held::free));
+        common::fork(|| {
+            c_abi::malloc_trim::<Case>();
+            assert_eq!(common::stats().live, 0, "what had arrived is lost");
+        });
+    });
+}
