@@ -12,7 +12,7 @@ use crate::{
     fatal::{INTERIOR_POINTER, INVALID_FREE, OVERFLOW, fatal},
     foreign::{is_ours, refuse},
     huge::Entry,
-    live::{self, LIVE, NEVER, state_of},
+    live::{self, LIVE, NEVER, last_word, state_of},
     page::Page,
     primitive::Ordering,
     process::Instance,
@@ -44,27 +44,6 @@ pub(crate) fn check_canary<I: Instance>(start: NonNull<u8>, asked: usize, size: 
     if asked < size && !unsafe { canary::is_whole(start, asked, size, key::<I>()) } {
         die::<I>(OVERFLOW, start);
     }
-}
-
-/// Write the canary of a block of a page, and its slack where the state does not tell.
-pub(crate) fn note_slack<I: Instance>(start: NonNull<u8>, size: usize, asked: usize) {
-    if live::slack_of(live::live_with(size - asked)).is_none() {
-        // SAFETY: the slack is longer than a canary and a word.
-        let word = unsafe { last_word(start, size) };
-        // SAFETY: as above.
-        unsafe { word.write((size - asked) ^ key::<I>()) };
-    }
-    write_canary::<I>(start, asked, size);
-}
-
-/// The last word of a block.
-///
-/// # Safety
-///
-/// The block has `size` bytes.
-unsafe fn last_word(start: NonNull<u8>, size: usize) -> NonNull<usize> {
-    // SAFETY: the caller's promise.
-    unsafe { start.add(size - size_of::<usize>()) }.cast()
 }
 
 /// A live block.
@@ -165,7 +144,8 @@ fn find_huge<'a, I: Instance>(block: NonNull<u8>, freed: &str) -> Option<Live<'a
         Some((base, entry)) => {
             let odd = entry.odd.load(Ordering::Relaxed);
             let begins = if odd == 0 { base.as_ptr().addr() } else { odd };
-            if block.as_ptr().addr() != begins {
+            // Who has freed the last part gives the whole back.
+            if block.as_ptr().addr() != begins && block != base {
                 die::<I>(INTERIOR_POINTER, block);
             }
             let offset = offset(block, base);

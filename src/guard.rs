@@ -11,6 +11,8 @@ use crate::{
     chunk::Chunk,
     chunk_entry::{Run, mask},
     config::{CHUNK, SLICE, SLICES, Tuning},
+    huge::{discard, span_size},
+    huge_cache::Span,
     memory::Memory,
     primitive::{AtomicUsize, Ordering},
 };
@@ -137,16 +139,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Make a huge block `asked` bytes long, if it stays in its span.
     pub(crate) fn resize_in_span(&self, base: NonNull<u8>, asked: usize) -> bool {
+        let page = self.kernel.page_size();
         let (Some(size), Some(old)) = (self.huge.size(base), self.huge.usable(base)) else {
             return false;
         };
-        let page = self.kernel.page_size();
-        let fits =
-            asked.checked_add(page).is_some_and(|least| least <= size) && asked + CHUNK > size;
-        let (old, new) = (old.next_multiple_of(page), asked.next_multiple_of(page));
-        if !fits {
+        let wanted = asked.checked_add(page).and_then(span_size);
+        let Some(wanted) = wanted.filter(|&wanted| wanted <= size) else {
             return false;
-        }
+        };
+        let (old, new) = (old.next_multiple_of(page), asked.next_multiple_of(page));
         if new > old {
             // SAFETY: what the block grows into lies in its span.
             let behind = unsafe { base.add(old) };
@@ -155,8 +156,13 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
                 return false;
             }
         }
-        self.huge.set_size(base, size, asked);
-        self.guard_huge(base, asked, size);
+        // The block is smaller before another can have its tail.
+        self.huge.set_size(base, wanted, asked);
+        if wanted < size {
+            let (_, tail) = Span { base, size }.split(wanted);
+            discard(&tail, &self.kernel);
+        }
+        self.guard_huge(base, asked, wanted);
         true
     }
 

@@ -267,6 +267,10 @@ impl Heap {
         self.recent.note(chunk.index(), first, slices);
         memory.release(&memory.chunks.held(page.chunk(), first, slices), touched);
         if let Some(counts) = counts {
+            if T::SECURITY {
+                // SAFETY: the counts of a page are a block of this instance.
+                unsafe { live::forget(counts, page_of(counts).0.block_size.get() as usize) };
+            }
             // As a remote free, even to ourselves: we are in the middle of something.
             // SAFETY: the counts of a page are a block of this instance, and nobody uses those of a page without blocks.
             Self::deliver(Batch::single(unsafe { Block::from_ptr(counts) }));

@@ -35,7 +35,7 @@ pub(crate) struct Entry {
     /// Its address; 0 while the entry is free.
     base: AtomicUsize,
     /// Its bytes, a multiple of the chunk size, and in the low bits how many of them were not asked for: first so many whole
-    /// [`EXTENSION`]s, then so many bytes.
+    /// [`EXTENSION`]s, then so many bytes; and [`SPARE`].
     extent: AtomicUsize,
     /// How many bytes of it are yet to be freed, see [`cold`](crate::cold).
     pub(crate) count: AtomicUsize,
@@ -44,7 +44,9 @@ pub(crate) struct Entry {
     pub(crate) odd: AtomicUsize,
 }
 
-/// What was not asked for is less than a chunk: so many [`EXTENSION`]s at most.
+/// In an extent: a whole chunk more was not asked for. The security build wants a guard behind blocks that end with a chunk.
+const SPARE: usize = 1 << (usize::BITS - 1);
+/// What else was not asked for is less than a chunk: so many [`EXTENSION`]s at most.
 const EXTENSIONS: usize = CHUNK / EXTENSION;
 const _: () = assert!(EXTENSIONS.is_power_of_two() && EXTENSION.is_power_of_two());
 
@@ -77,15 +79,18 @@ impl Entry {
     /// Note how large the block is, and how much of it was asked for.
     fn set_extent(&self, size: usize, asked: usize) {
         let unasked = size - asked;
+        let (spare, unasked) = if unasked < CHUNK {
+            (0, unasked)
+        } else {
+            (SPARE, unasked - CHUNK)
+        };
+        let parts = (unasked % EXTENSION * EXTENSIONS) | (unasked / EXTENSION);
         // Relaxed: only the holder of the block reads it, and is given the block after this.
-        self.extent.store(
-            size | (unasked % EXTENSION * EXTENSIONS) | (unasked / EXTENSION),
-            Ordering::Relaxed,
-        );
+        self.extent.store(spare | size | parts, Ordering::Relaxed);
     }
 
     fn size(&self) -> usize {
-        self.extent.load(Ordering::Relaxed) & !(CHUNK - 1)
+        self.extent.load(Ordering::Relaxed) & !SPARE & !(CHUNK - 1)
     }
 
     /// Check the equation of an entry in use: a multiple of the chunk size, at a multiple of it, the last chunk in part.
@@ -96,7 +101,9 @@ impl Entry {
     }
 
     pub(crate) fn usable(&self) -> usize {
-        self.size() - (self.extent.load(Ordering::Relaxed) % EXTENSIONS) * EXTENSION
+        let extent = self.extent.load(Ordering::Relaxed);
+        let spare = if extent & SPARE == 0 { 0 } else { CHUNK };
+        self.size() - spare - (extent % EXTENSIONS) * EXTENSION
     }
 
     /// How many bytes were asked for.

@@ -18,6 +18,7 @@ use ralloc_platform::Platform;
 
 use crate::{
     block::Block,
+    canary,
     config::{CHUNK, FIRST_BLOCK_OFFSET, MEDIUM_MAX, SLICE, STATE_GRANULE},
     fatal::{CORRUPTED_LIST, DOUBLE_FREE, fatal},
     free_list::Link,
@@ -164,4 +165,65 @@ pub(crate) unsafe fn receive(page: &Page, first: Block, count: usize, kernel: &i
         at = link;
         link = block.next();
     }
+}
+
+/// What is at least one byte more than `size`, and as large as any block.
+pub(crate) fn with_canary(size: usize) -> usize {
+    (size + 1).max(STATE_GRANULE)
+}
+
+/// A block of `size` bytes is handed to the allocator itself, which wants `asked` of them.
+///
+/// # Safety
+///
+/// The block is the caller's, and reads zero in front of `asked`; `asked < size`.
+pub(crate) unsafe fn serve_itself(start: NonNull<u8>, asked: usize, size: usize, key: usize) {
+    // SAFETY: the caller's promise.
+    let behind = unsafe { start.add(asked) };
+    // SAFETY: as above.
+    unsafe { behind.write_bytes(0, size - asked) };
+    // SAFETY: as above.
+    unsafe { note(start, asked, size, key) };
+}
+
+/// Note that a block of `size` bytes is live, and that `asked` of them were asked for.
+///
+/// # Safety
+///
+/// The block is the caller's, and reads zero behind `asked`; `asked < size`.
+#[inline(always)]
+pub(crate) unsafe fn note(start: NonNull<u8>, asked: usize, size: usize, key: usize) {
+    let state = live_with(size - asked);
+    // SAFETY: the caller's promise.
+    unsafe { state_of(start) }.store(state, Ordering::Relaxed);
+    if state == WIDE {
+        // SAFETY: the slack is longer than a canary and a word.
+        let word = unsafe { last_word(start, size) };
+        // SAFETY: as above.
+        unsafe { word.write((size - asked) ^ key) };
+    }
+    // SAFETY: the caller's promise.
+    unsafe { canary::write(start, asked, size, key) };
+}
+
+/// The last word of a block.
+///
+/// # Safety
+///
+/// The block has `size` bytes.
+pub(crate) unsafe fn last_word(start: NonNull<u8>, size: usize) -> NonNull<usize> {
+    // SAFETY: the caller's promise.
+    unsafe { start.add(size - size_of::<usize>()) }.cast()
+}
+
+/// A block of the allocator's own is given up.
+///
+/// # Safety
+///
+/// As for [`serve_itself`].
+pub(crate) unsafe fn forget(start: NonNull<u8>, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { start.write_bytes(0, size) };
+    // SAFETY: as above.
+    unsafe { state_of(start) }.store(FREED, Ordering::Relaxed);
 }

@@ -13,7 +13,7 @@ use crate::{
     hooked,
     large::{SIZE_MAX, allocate_odd_huge, allocate_odd_run, up_to},
     process::Instance,
-    resize,
+    resize, secure,
 };
 
 /// A block of at least `size` bytes at a multiple of `align`, which may be any number but 0, all of them zero if that is asked for;
@@ -53,10 +53,22 @@ fn allocate_odd<I: Instance>(size: usize, align: usize) -> *mut u8 {
         } else {
             allocate_odd_huge::<I>(size, align, 0).map(|(block, _)| block)
         };
+        if secure::is_on::<I>()
+            && let Some(block) = block
+        {
+            secure::note_odd::<I>(block, room);
+            secure::note_exact::<I>(block, size);
+        }
         return block.map_or(ptr::null_mut(), NonNull::as_ptr);
     }
     match NonNull::new(alloc::allocate::<I>(room)) {
-        Some(block) => inside(block, align).as_ptr(),
+        Some(block) => {
+            let block = inside(block, align);
+            if secure::is_on::<I>() {
+                secure::note_exact::<I>(block, size);
+            }
+            block.as_ptr()
+        }
         None => ptr::null_mut(),
     }
 }

@@ -157,14 +157,6 @@ impl<I: Instance> Process<I> {
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten())
     }
 
-    /// In the security build, look at a list before it is read.
-    pub(crate) fn inspect(&self, page: &Page, count: usize) {
-        if I::Tuning::SECURITY {
-            // SAFETY: a page of the heap that is being refilled.
-            unsafe { live::inspect(page, count, &self.memory.kernel) };
-        }
-    }
-
     /// A few blocks of `class` from the commons, if nobody else is at it: what many threads that want little share.
     pub(crate) fn share(&self, class: SizeClass, portion: Portion) -> Option<Refill> {
         let few = (I::Tuning::SHARED_BYTES / class.size()).clamp(1, portion.fresh);
@@ -191,7 +183,11 @@ impl<I: Instance> Process<I> {
         let _quiet = Quiet::new(&self.memory.hooks, &self.memory.kernel);
         let held = self.hold_counts_heap()?;
         let heap = held.heap;
-        let class = SizeClass::of(bytes);
+        let class = SizeClass::of(if I::Tuning::SECURITY {
+            live::with_canary(bytes)
+        } else {
+            bytes
+        });
         let inspect = |page: &Page| self.inspect(page, 1);
         let own = || heap.refill::<I::Tuning>(class, Portion::ONE, || self.collect(heap), inspect);
         let open = || heap.open_page(class, &self.memory).then(own).flatten();
@@ -205,6 +201,10 @@ impl<I: Instance> Process<I> {
         unsafe { counts.write_bytes(0, bytes) };
         if self.memory.hooks.has_debugger() {
             self.memory.kernel.mark_defined(counts, bytes);
+        }
+        if I::Tuning::SECURITY {
+            // SAFETY: as above.
+            unsafe { live::serve_itself(counts, bytes, class.size(), self.memory.key()) };
         }
         Some(counts)
     }

@@ -134,3 +134,13 @@ pub(crate) fn pass_by<I: Instance>(block: NonNull<u8>) {
     let block = unsafe { Block::from_ptr(block) };
     I::process().send(Batch::single(block));
 }
+
+impl<I: Instance> Process<I> {
+    /// In the security build, look at a list before it is read.
+    pub(crate) fn inspect(&self, page: &Page, count: usize) {
+        if I::Tuning::SECURITY {
+            // SAFETY: a page of the heap that is being refilled.
+            unsafe { live::inspect(page, count, &self.memory.kernel) };
+        }
+    }
+}

@@ -20,8 +20,8 @@ use crate::{
     block::Block,
     canary,
     chunk::Chunk,
-    config::{EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, STATE_GRANULE, Tuning},
-    evidence::{self, Live, die, find, note_slack, run_bytes, write_canary},
+    config::{EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, Tuning},
+    evidence::{self, Live, die, find, key, run_bytes, write_canary},
     fatal::{CORRUPTED_LIST, DOUBLE_FREE, FREED_BLOCK, WRITE_AFTER_FREE, WRONG_SIZE},
     foreign, free_list,
     heap::{Heap, Refill},
@@ -43,20 +43,15 @@ pub(crate) const fn is_on<I: Instance>() -> bool {
     I::Tuning::SECURITY
 }
 
-/// What is at least one byte more than `size`, and as large as any block.
-pub(crate) fn with_canary(size: usize) -> usize {
-    (size + 1).max(STATE_GRANULE)
-}
-
 /// A block of `size` bytes at a multiple of `align`, all of them zero.
 ///
 /// Pre: `align` is a power of two.
 pub(crate) fn allocate<I: Instance>(size: usize, align: usize) -> Option<NonNull<u8>> {
     if size < MEDIUM_MAX && align <= MEDIUM_MAX {
         let class = if align <= GRANULE {
-            Some(SizeClass::of(with_canary(size)))
+            Some(SizeClass::of(live::with_canary(size)))
         } else {
-            SizeClass::of_aligned(with_canary(size), align)
+            SizeClass::of_aligned(live::with_canary(size), align)
         };
         if let Some(class) = class {
             return allocate_block::<I>(class, size);
@@ -65,7 +60,8 @@ pub(crate) fn allocate<I: Instance>(size: usize, align: usize) -> Option<NonNull
     if size <= LARGE_MAX && align <= LARGE_MAX {
         let size = size.max(1);
         let (start, cleaner) = allocate_run::<I>(size, align)?;
-        cleaner.clear(start, size);
+        // What lies behind it is given out when the block grows where it stands.
+        cleaner.clear(start, size.next_multiple_of(SLICE));
         note_run::<I>(start, size);
         return Some(start);
     }
@@ -87,6 +83,26 @@ fn note_run<I: Instance>(start: NonNull<u8>, size: usize) {
     // SAFETY: as above.
     unsafe { state_of(start) }.store(LIVE, Ordering::Relaxed);
     write_canary::<I>(start, size, run_bytes(chunk.page(slice)));
+}
+
+/// A block of odd alignment in a run of which `room` bytes were asked for, or in a huge block.
+pub(crate) fn note_odd<I: Instance>(block: NonNull<u8>, room: usize) {
+    if let Some((base, entry)) = I::process().memory.huge.containing(block) {
+        return write_canary::<I>(base, entry.asked(), entry.usable());
+    }
+    // SAFETY: the run is ours, so its chunk is mapped.
+    let chunk = unsafe { Chunk::of(block) };
+    let slice = Chunk::slice_of(block);
+    let head = chunk.head_of(slice, chunk.owner(slice));
+    note_run::<I>(chunk.page(head).start(), room);
+}
+
+/// Of a block of odd alignment, just allocated, only `size` bytes were asked for. Noted where it begins with its slot.
+pub(crate) fn note_exact<I: Instance>(block: NonNull<u8>, size: usize) {
+    if find::<I>(block, FREED_BLOCK).is_some_and(|live| live.offset() == 0) {
+        // SAFETY: nobody has seen the block.
+        unsafe { resize_in_place::<I>(block, size, true) };
+    }
 }
 
 fn allocate_block<I: Instance>(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
@@ -181,9 +197,8 @@ fn hand_out<I: Instance>(block: Block, size: usize, asked: usize) -> NonNull<u8>
     if !unsafe { canary::is_zero(start, size) } {
         die::<I>(WRITE_AFTER_FREE, start);
     }
-    // SAFETY: the block is ours, so its chunk is mapped.
-    unsafe { state_of(start) }.store(live::live_with(size - asked), Ordering::Relaxed);
-    note_slack::<I>(start, size, asked);
+    // SAFETY: the block is ours, and reads zero.
+    unsafe { live::note(start, asked, size, key::<I>()) };
     start
 }
 
@@ -284,6 +299,7 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
                 && size <= slot
                 && (at_any_price || size.div_ceil(SLICE) == asked.div_ceil(SLICE));
             if stays {
+                forget_behind(start, size, asked, slot);
                 note_run::<I>(start, size);
             }
             stays
@@ -293,6 +309,7 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
                 (at_any_price || size > LARGE_MAX) && size != 0 && size < isize::MAX as usize;
             let done = stays && I::process().memory.resize_huge(start, size);
             if done {
+                forget_behind(start, size, asked, slot.min(entry.usable()));
                 write_canary::<I>(start, size, entry.usable());
             }
             done
@@ -300,10 +317,21 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
     }
 }
 
+/// Clear what a large block gives up that becomes `new` bytes long, and the canary behind its `old` bytes, up to `end`.
+fn forget_behind(start: NonNull<u8>, new: usize, old: usize, end: usize) {
+    let from = new.min(old);
+    let to = end.min(old + canary::CANARY);
+    if from < to {
+        // SAFETY: the bytes lie in the block.
+        let behind = unsafe { start.add(from) };
+        // SAFETY: they are given up, or were never given out.
+        unsafe { behind.write_bytes(0, to - from) };
+    }
+}
+
 /// A block of `size` bytes, of which `old` were asked for, becomes one of which `new` are.
 fn resize_block<I: Instance>(start: NonNull<u8>, old: usize, new: usize, size: usize) {
     evidence::clear(start, old.min(new), old, size);
-    // SAFETY: the block is live, so its chunk is mapped.
-    unsafe { state_of(start) }.store(live::live_with(size - new), Ordering::Relaxed);
-    note_slack::<I>(start, size, new);
+    // SAFETY: the block is live, and reads zero behind what is asked for now.
+    unsafe { live::note(start, new, size, key::<I>()) };
 }

@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 use crate::{
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE},
     large::SIZE_MAX,
+    live,
     portion::Portion,
     process::{Instance, NO_HEAP},
     secure,
@@ -21,7 +22,7 @@ pub fn allocate<I: Instance>(size: usize, align: usize) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
     let size = size.max(1);
     let least = if secure::is_on::<I>() {
-        secure::with_canary(size)
+        live::with_canary(size)
     } else {
         size
     };

@@ -209,6 +209,18 @@ unsafe impl Platform for Kernel {
         }
     }
 
+    unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _call = self.call();
+        // SAFETY: the caller's promise.
+        self.real && unsafe { System.guard(base, size) }
+    }
+
+    unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _call = self.call();
+        // SAFETY: the caller's promise.
+        self.real && unsafe { System.unguard(base, size) }
+    }
+
     unsafe fn relocate(
         &self,
         old: NonNull<u8>,
@@ -247,6 +259,9 @@ unsafe impl Platform for Kernel {
     }
 
     fn entropy(&self) -> usize {
+        if self.real {
+            return System.entropy();
+        }
         self.sim.entropy()
     }
 

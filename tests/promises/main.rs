@@ -28,6 +28,8 @@ mod partial_implicit;
 mod platform;
 mod realloc_inplace;
 mod safe_sbrk;
+#[cfg(feature = "security")]
+mod security;
 mod shim;
 #[cfg(feature = "thread_oom")]
 mod thread_oom_handler;

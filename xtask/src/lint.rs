@@ -31,7 +31,7 @@ const CHECKS: [Check; 10] = [
     Check {
         name: "clippy",
         words: "clippy --quiet --workspace --exclude libralloc --all-targets \
-            --features ralloc/partial,ralloc/thread_oom,ralloc/allocator-api2 -- --deny warnings",
+            --features ralloc/partial,ralloc/security,ralloc/thread_oom,ralloc/allocator-api2 -- --deny warnings",
         component: Some("clippy"),
         variable: None,
     },
@@ -79,7 +79,7 @@ const CHECKS: [Check; 10] = [
     Check {
         name: "doc",
         words: "doc --quiet --workspace --no-deps \
-            --features ralloc/partial,ralloc/thread_oom,ralloc/allocator-api2",
+            --features ralloc/partial,ralloc/security,ralloc/thread_oom,ralloc/allocator-api2",
         component: None,
         variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
     },

@@ -12,7 +12,7 @@ use std::{process::Command, time::Duration};
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// What `ralloc` is built with: every feature that a stable compiler takes and a shared object links.
-const FEATURES: &[&str] = &["--features", "partial,thread_oom,allocator-api2"];
+const FEATURES: &[&str] = &["--features", "partial,security,thread_oom,allocator-api2"];
 
 /// The packages with tests of their own, and how cargo is to build them.
 const SUITES: [(&str, &[&str]); 6] = [

@@ -18,21 +18,32 @@ use std::{
 
 const NAME: &str = "libralloc.so";
 
-/// The library's absolute path: beside the launcher, or in `../lib`. Under `cargo run` it is built first.
-pub(crate) fn find() -> Result<PathBuf, Refusal> {
+/// The security build, where it is installed.
+const SECURE: &str = "libralloc-secure.so";
+
+/// The absolute path of the library, or of its security build: beside the launcher, or in `../lib`. Under `cargo run` it is built
+/// first.
+pub(crate) fn find(secure: bool) -> Result<PathBuf, Refusal> {
     let launcher = env::current_exe()
         .map_err(|error| Refusal::new(BROKEN, format!("cannot find the launcher: {error}")))?;
     let folder = launcher.parent().unwrap_or(Path::new("/"));
     let places = match cargo() {
         Some(cargo) => {
-            build(&cargo)?;
             // The library is always a release build, the launcher need not be.
-            vec![folder.join("../release")]
+            let target = folder.join(if secure { "../secure" } else { ".." });
+            build(&cargo, secure.then_some(target.as_path()))?;
+            vec![target.join("release")]
         }
         None => vec![folder.to_owned(), folder.join("../lib")],
     };
+    // Where cargo builds it, a folder of its own tells the security build from the other.
+    let name = if secure && cargo().is_none() {
+        SECURE
+    } else {
+        NAME
+    };
     for place in &places {
-        if let Ok(library) = place.join(NAME).canonicalize() {
+        if let Ok(library) = place.join(name).canonicalize() {
             return Ok(library);
         }
     }
@@ -42,7 +53,7 @@ pub(crate) fn find() -> Result<PathBuf, Refusal> {
         .collect();
     Err(Refusal::new(
         BROKEN,
-        format!("no {NAME} in {}", places.join(" or ")),
+        format!("no {name} in {}", places.join(" or ")),
     ))
 }
 
@@ -54,10 +65,14 @@ fn cargo() -> Option<OsString> {
         .and_then(|_| env::var_os("CARGO"))
 }
 
-/// Brings the library up to date, silently unless that fails.
-fn build(cargo: &OsString) -> Result<(), Refusal> {
+/// Brings the library up to date, or its security build in the folder named, silently unless that fails.
+fn build(cargo: &OsString, secure: Option<&Path>) -> Result<(), Refusal> {
     let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let built = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    if let Some(target) = secure {
+        command.env("CARGO_TARGET_DIR", target);
+    }
+    let built = command
         .args([
             "build",
             "--release",
@@ -66,6 +81,7 @@ fn build(cargo: &OsString) -> Result<(), Refusal> {
             "--lib",
             "--quiet",
         ])
+        .args(secure.map_or(&[][..], |_| &["--features", "security"]))
         .current_dir(manifest)
         .output()
         .map_err(|error| Refusal::of(BROKEN, Path::new(cargo), error))?;

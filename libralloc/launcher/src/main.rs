@@ -43,7 +43,7 @@ fn answer(request: Request) -> Result<ExitCode, Refusal> {
             eprintln!("{}", options::HELP);
             return Ok(ExitCode::from(USAGE));
         }
-        Request::Library => println!("{}", library::find()?.display()),
+        Request::Library { secure } => println!("{}", library::find(secure)?.display()),
         Request::Run(options) if options.leaks => return run_for_leaks(&options),
         Request::Run(options) => return Err(run(&options)),
     }
@@ -78,7 +78,7 @@ fn run_for_leaks(options: &Options) -> Result<ExitCode, Refusal> {
 }
 
 fn prepare(options: &Options) -> Result<Command, Refusal> {
-    let library = library::find()?;
+    let library = library::find(options.secure)?;
     let file = program::find(&options.program)?;
     program::check(&file, &elf::read(&library)?)?;
     let preload = library::without_separators(&library)?;

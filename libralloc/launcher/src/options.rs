@@ -10,6 +10,7 @@ Usage: ralloc [OPTIONS] [--] PROGRAM [ARGS...]
 Runs PROGRAM with ralloc in place of its libc's malloc.
 
 Options:
+  --secure   run PROGRAM on the security build: misuse ends it with a line on standard error
   --stats    print a table of what was allocated on standard error when PROGRAM exits
   --leaks    print what PROGRAM has not freed when it exits, and from where it was asked for, on standard error
   --lib      print the path of the library, for LD_PRELOAD, and exit
@@ -42,7 +43,10 @@ pub(crate) enum Request {
     Version,
     /// Nothing was asked for.
     Usage,
-    Library,
+    /// The path of the library, or of its security build.
+    Library {
+        secure: bool,
+    },
     Run(Options),
 }
 
@@ -51,6 +55,7 @@ pub(crate) enum Request {
 pub(crate) struct Options {
     pub(crate) stats: bool,
     pub(crate) leaks: bool,
+    pub(crate) secure: bool,
     pub(crate) program: OsString,
     pub(crate) args: Vec<OsString>,
 }
@@ -61,18 +66,21 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request
 
     let mut parser = lexopt::Parser::from_iter(words);
     let (mut stats, mut leaks) = (false, false);
+    let mut secure = false;
     while let Some(argument) = parser.next().map_err(senseless)? {
         match argument {
             Long("help") | Short('h') => return Ok(Request::Help),
             Long("version") | Short('V') => return Ok(Request::Version),
-            Long("lib") => return Ok(Request::Library),
+            Long("lib") => return Ok(Request::Library { secure }),
             Long("stats") => stats = true,
             Long("leaks") => leaks = true,
+            Long("secure") => secure = true,
             Value(program) => {
                 let args = parser.raw_args().map_err(senseless)?.collect();
                 return Ok(Request::Run(Options {
                     stats,
                     leaks,
+                    secure,
                     program,
                     args,
                 }));
@@ -100,6 +108,7 @@ mod tests {
         Request::Run(Options {
             stats,
             leaks: false,
+            secure: false,
             program: program.into(),
             args,
         })
@@ -119,6 +128,16 @@ mod tests {
             parsed(&["--stats", "--", "--lib", "x"]).unwrap(),
             run(true, "--lib", &["x"])
         );
+    }
+
+    #[test]
+    fn the_security_build_is_asked_for() {
+        let library = Request::Library { secure: true };
+        assert_eq!(parsed(&["--secure", "--lib"]).unwrap(), library);
+        let Request::Run(options) = parsed(&["--secure", "ls", "--stats"]).unwrap() else {
+            panic!("a program is named");
+        };
+        assert!(options.secure && !options.stats);
     }
 
     #[test]

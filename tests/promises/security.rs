@@ -1,0 +1,126 @@
+//! `Ralloc<Secure>` lets a program that does nothing wrong go on, and ends one that does, in every kind of block.
+
+use super::child;
+use ralloc::{Block, Ralloc, Secure, native};
+use std::{
+    alloc::{GlobalAlloc, Layout},
+    ptr::NonNull,
+    thread,
+};
+
+static SECURE: Ralloc<Secure> = Ralloc::new();
+
+/// Small, medium, large and huge.
+const SIZES: [usize; 4] = [40, 5000, 100_000, 5 << 20];
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("a layout")
+}
+
+/// Run the part for each size that a block may have: the process must end each time, with this line.
+fn dies_for_each_size(part: &str, line: &str) {
+    for size in SIZES {
+        // SAFETY: this test's program reads the variable in children only.
+        unsafe { std::env::set_var("RALLOC_TEST_SIZE", size.to_string()) };
+        child::dies(part, line);
+    }
+}
+
+fn size() -> usize {
+    let size = std::env::var("RALLOC_TEST_SIZE").expect("a size");
+    size.parse().expect("a number")
+}
+
+#[test]
+fn misuse_ends_the_process() {
+    for (part, line) in [
+        ("freed_twice", "ralloc: double free: 0x"),
+        ("freed_twice_by_two_threads", "ralloc: double free: 0x"),
+        ("freed_from_within", "ralloc: interior pointer: 0x"),
+        ("freed_with_another_size", "ralloc: wrong size: 0x"),
+        ("written_behind", "ralloc: overflow: 0x"),
+        ("resized_when_free", "ralloc: freed block: 0x"),
+    ] {
+        dies_for_each_size(&format!("security::{part}"), line);
+    }
+}
+
+#[test]
+#[ignore = "a part of misuse_ends_the_process"]
+fn freed_twice() {
+    let layout = layout(size());
+    // SAFETY: none; the allocator finds out.
+    unsafe {
+        let block = SECURE.alloc(layout);
+        SECURE.dealloc(block, layout);
+        SECURE.dealloc(block, layout);
+    }
+}
+
+#[test]
+#[ignore = "a part of misuse_ends_the_process"]
+fn freed_twice_by_two_threads() {
+    let size = size();
+    let block = native::alloc::<Secure>(size, 8);
+    let address = block.expose_provenance().get();
+    let free = || {
+        let block = NonNull::new(std::ptr::with_exposed_provenance_mut(address));
+        // SAFETY: none; the allocator finds out.
+        unsafe { native::free::<Secure>(block.expect("a block"), size) };
+    };
+    thread::scope(|scope| scope.spawn(free).join().expect("no panic"));
+    free();
+}
+
+#[test]
+#[ignore = "a part of misuse_ends_the_process"]
+fn freed_from_within() {
+    let layout = layout(size());
+    // SAFETY: none; the allocator finds out.
+    unsafe { SECURE.dealloc(SECURE.alloc(layout).add(16), layout) };
+}
+
+#[test]
+#[ignore = "a part of misuse_ends_the_process"]
+fn freed_with_another_size() {
+    let size = size();
+    // SAFETY: none; the allocator finds out.
+    unsafe { SECURE.dealloc(SECURE.alloc(layout(size)), layout(size - 1)) };
+}
+
+#[test]
+#[ignore = "a part of misuse_ends_the_process"]
+fn written_behind() {
+    // Not a multiple of the OS page: behind that is the guard, which ends the process at once.
+    let layout = layout(size() + 1);
+    // SAFETY: none; the allocator finds out.
+    unsafe {
+        let block = SECURE.alloc(layout);
+        block.add(layout.size()).write(0);
+        SECURE.dealloc(block, layout);
+    }
+}
+
+#[test]
+#[ignore = "a part of misuse_ends_the_process"]
+fn resized_when_free() {
+    let layout = layout(size());
+    // SAFETY: none; the allocator finds out.
+    unsafe {
+        let block = SECURE.alloc(layout);
+        SECURE.dealloc(block, layout);
+        SECURE.realloc(block, layout, 2 * layout.size());
+    }
+}
+
+#[test]
+fn parts_and_odd_alignments_are_no_misuse() {
+    for size in SIZES {
+        let (left, right) = Block::<Secure>::new(size, 24).split(size / 3);
+        thread::spawn(move || drop(left)).join().expect("no panic");
+        drop(right);
+        let block = Block::<Secure>::new(size, 48);
+        let larger = block.realloc(size + size / 2, 48).expect("there is memory");
+        drop(larger);
+    }
+}
