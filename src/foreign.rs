@@ -33,7 +33,12 @@ pub(crate) fn is_ours<I: Instance>(block: NonNull<u8>) -> bool {
 #[inline]
 pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize> {
     if block.as_ptr().addr().is_multiple_of(CHUNK) {
-        return NonZeroUsize::new(I::process().memory.huge.usable(block)?);
+        let usable = I::process().memory.huge.usable(block);
+        // A block of a large alignment may begin at a chunk's, and not where its mapping does.
+        return usable
+            .or_else(|| Some(recorded_size::<I>(block)?.get()))
+            .or_else(|| odd_huge_size::<I>(block))
+            .and_then(NonZeroUsize::new);
     }
     if !is_ours::<I>(block) {
         return recorded_size::<I>(block).or_else(|| NonZeroUsize::new(odd_huge_size::<I>(block)?));

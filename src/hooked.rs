@@ -224,7 +224,8 @@ fn in_chunk<I: Instance>(room: usize, align: usize) -> Option<(NonNull<u8>, Clea
 fn introduce<I: Instance>(slot: Slot<'_>, block: NonNull<u8>, size: usize, zeroed: bool) {
     let kernel = &I::process().memory.kernel;
     kernel.mark_free(slot.whole_start(), slot.whole_size());
-    if let Slot::Huge { .. } = slot {
+    let is_in_window = !block.as_ptr().addr().is_multiple_of(CHUNK);
+    if let (Slot::Huge { .. }, true) = (slot, is_in_window) {
         // A free reads there whose slice this is.
         let window = block.as_ptr().map_addr(|address| address & !(CHUNK - 1));
         let word = window.wrapping_add(Chunk::slice_of(block) * size_of::<usize>());

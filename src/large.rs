@@ -190,7 +190,7 @@ pub(crate) fn allocate_odd_huge<I: Instance>(
         .and_then(|extra| size.checked_add(extra)?.checked_add(front))?;
     let (base, cleaner) = allocate_huge::<I>(room, CHUNK)?;
     let mut offset = front + up_to(base.as_ptr().addr() + front, align);
-    while offset != 0 && (base.as_ptr().addr() + offset) % CHUNK < WORD {
+    while (1..WORD).contains(&((base.as_ptr().addr() + offset) % CHUNK)) {
         offset += align;
     }
     // SAFETY: there is room for that.
@@ -202,9 +202,11 @@ pub(crate) fn allocate_odd_huge<I: Instance>(
                 .odd
                 .store(!block.as_ptr().expose_provenance(), Ordering::Relaxed);
         }
-        // SAFETY: the word is in the mapping, which is ours, and in front of the block.
-        let window = unsafe { Chunk::of(block) };
-        window.set_owner(Chunk::slice_of(block), Owner::nobody(Owner::UNOWNED));
+        if !block.as_ptr().addr().is_multiple_of(CHUNK) {
+            // SAFETY: the word is in the mapping, which is ours, and in front of the block.
+            let window = unsafe { Chunk::of(block) };
+            window.set_owner(Chunk::slice_of(block), Owner::nobody(Owner::UNOWNED));
+        }
     }
     Some((block, cleaner))
 }
