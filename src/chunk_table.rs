@@ -280,8 +280,10 @@ impl ChunkTable {
 
     /// Give a run back, of which the first `touched` slices may have been written to.
     ///
+    /// Returns whether nobody uses the chunk any more. A hint.
+    ///
     /// Pre: the caller holds the run, its owner words are nobody's.
-    pub(crate) fn release(&self, run: &Run, touched: usize) {
+    pub(crate) fn release(&self, run: &Run, touched: usize) -> bool {
         // SAFETY: the caller holds a slice of the chunk.
         let index = unsafe { Chunk::of(run.base) }.index();
         // Relaxed, both: totals. The dirty count goes up before the slices can be claimed, so that it never drops below 0.
@@ -292,6 +294,7 @@ impl ChunkTable {
             self.dirty.fetch_sub(run.slices - dirty, Ordering::Relaxed);
         }
         self.opened(index);
+        self.entry(index).is_empty(!self.reserved)
     }
 
     /// How many entries have ever been used: every chunk's number is below.

@@ -23,6 +23,9 @@ use crate::{
 /// Freed huge blocks that the security build remembers.
 const FREED_HUGE: usize = 16;
 
+/// Idle memory in single slices may be this many times what is live, until housekeeping comes by.
+const IDLE_TIMES: usize = 8;
+
 /// What all heaps of an instance draw from.
 #[repr(C)]
 pub(crate) struct Memory<P, T> {
@@ -206,20 +209,33 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         if cfg!(debug_assertions) {
             self.check_held(run);
         }
-        self.chunks.release(run, touched);
+        let emptied = self.chunks.release(run, touched);
         self.churn_down(run.slices * SLICE);
         let allowed = self.idle_allowed();
-        // Relaxed: a purge too many or too few.
-        if self.idle() > allowed.max(self.purge_above.load(Ordering::Relaxed)) {
-            // Half of what may stay: the next purge has as much work before it as this one. Slices by themselves are worth
-            // breaking up large pages for only when they are much, as a share of what is live.
+        // A chunk without users goes at once. Relaxed: a purge too many or too few.
+        let due = match emptied {
+            true => allowed,
+            false => allowed.max(self.purge_above.load(Ordering::Relaxed)),
+        };
+        if self.idle() > due {
+            // Half of what may stay: the next purge has as much work before it as this one. A large page is not broken up while the
+            // program may be about to free the rest of it: that took 1.9 times as long for 1 GiB freed in random order.
             let pieces = match self.idle_chosen() {
                 Some(bytes) => bytes / 2,
-                None => allowed.max(self.live() / 2),
+                None => allowed + IDLE_TIMES * self.live(),
             };
             self.purge(allowed / 2, pieces, 1);
             self.purge_above
                 .store(self.idle() + allowed / 2, Ordering::Relaxed);
+        }
+    }
+
+    /// Give single slices back that have stayed idle although the program has gone on, if they are much as a share of what is live.
+    pub(crate) fn tidy(&self) {
+        let allowed = self.idle_allowed();
+        let pieces = allowed.max(self.live() / 2);
+        if self.idle() > pieces {
+            self.purge(allowed / 2, pieces, 1);
         }
     }
 

@@ -252,6 +252,7 @@ impl<I: Instance> Process<I> {
         self.tend_counts_heaps();
         heap.sweep(&self.memory);
         self.donate(heap, class);
+        self.memory.tidy();
     }
 
     /// Empty the inbox of a heap that the caller owns or holds.

@@ -142,7 +142,7 @@ fn purge_slices(base: NonNull<u8>, first: usize, slices: usize, kernel: &impl Pl
 
 impl Entry {
     /// Whether the chunk is whole and all of it is free that can be. A hint.
-    fn is_empty(&self, whole: u64) -> bool {
+    pub(crate) fn is_empty(&self, whole: u64) -> bool {
         self.free.load(Ordering::Relaxed) == whole
     }
 
