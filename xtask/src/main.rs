@@ -29,6 +29,7 @@ mod ports;
 mod process;
 mod programs;
 mod record;
+mod redox;
 mod relibc;
 mod report;
 mod rust_programs;
@@ -68,6 +69,8 @@ enum Command {
     Cross(Cross),
     /// Build for every other system, run what can run, and print the table.
     Ports(ports::Ports),
+    /// Build for Redox, and run tests as programs that a Redox kernel starts: on Linux, or on the real kernel.
+    Redox(redox::Redox),
     /// Run the test suites of C and C++ libraries, on the system's malloc and on the library.
     Suites {
         /// Only these (the names of the scripts in `tests/suites`).
@@ -141,6 +144,7 @@ fn main() -> Result<ExitCode> {
         Command::Loom(exploration) => loom::explore(&exploration),
         Command::Cross(cross) => run_cross(&cross),
         Command::Ports(ports) => ports::command(&ports),
+        Command::Redox(redox) => redox::command(&redox),
         Command::Suites { names } => programs::suites(&names),
         Command::Install(install) => install::run(&install).map(|()| ExitCode::SUCCESS),
         Command::Secure => {

@@ -3,7 +3,7 @@
 use crate::{
     c_tests,
     cross::{self, Cross},
-    fuzz, instructions, interface, lint, loom, misuse, ports, programs,
+    fuzz, instructions, interface, lint, loom, misuse, ports, programs, redox,
     report::Report,
     rust_programs, sanitizers, soak, unit, valgrind,
 };
@@ -28,6 +28,7 @@ pub(crate) enum Tier {
     RustPrograms,
     Cross,
     Ports,
+    Redox,
     Soak,
 }
 
@@ -66,6 +67,7 @@ impl Tier {
         Self::RustPrograms,
         Self::Cross,
         Self::Ports,
+        Self::Redox,
         Self::Soak,
     ];
 
@@ -86,6 +88,7 @@ impl Tier {
             Self::Soak => "soak",
             Self::Cross => "cross",
             Self::Ports => "ports",
+            Self::Redox => "redox",
         }
     }
 
@@ -118,6 +121,9 @@ impl Tier {
             Self::Ports => {
                 "Windows under wine, the module for the BSDs and macOS on Linux, libraries for the rest"
             }
+            Self::Redox => {
+                "builds for Redox, and tests as Redox programs, whose system calls are answered on Linux"
+            }
         }
     }
 
@@ -136,6 +142,7 @@ impl Tier {
             Self::Programs => programs::run(request, report),
             Self::RustPrograms => rust_programs::run(request, report),
             Self::Soak => soak::run(report),
+            Self::Redox => redox::run(report),
             Self::Cross => cross::run(&Cross::tier(request.filter.as_deref()), report),
             Self::Ports => ports::run(report),
         }

@@ -15,12 +15,13 @@ const LIMIT: Duration = Duration::from_secs(900);
 const FEATURES: &[&str] = &["--features", "partial,security,thread_oom,allocator-api2"];
 
 /// The packages with tests of their own, and how cargo is to build them.
-const SUITES: [(&str, &[&str]); 6] = [
+const SUITES: [(&str, &[&str]); 7] = [
     ("ralloc", FEATURES),
     ("ralloc-platform", &["--features", "sim"]),
     ("relibc-glue", &[]),
     ("launcher", &[]),
     ("bench", &[]),
+    ("redox-runner", &[]),
     ("xtask", &[]),
 ];
 
