@@ -69,7 +69,9 @@ fn missing() -> Option<&'static str> {
     }
     // Redoxer would fetch it, which is for its user to decide.
     let chosen = env::var_os("REDOXER_TOOLCHAIN").map(PathBuf::from);
-    let usual = || Some(PathBuf::from(env::var_os("HOME")?).join(".redoxer/x86_64-unknown-redox/toolchain"));
+    let usual = || {
+        Some(PathBuf::from(env::var_os("HOME")?).join(".redoxer/x86_64-unknown-redox/toolchain"))
+    };
     if !chosen.or_else(usual).is_some_and(|folder| folder.is_dir()) {
         return Some("needs redoxer's toolchain: redoxer toolchain");
     }
