@@ -14,13 +14,16 @@ use std::{
 /// Seconds in 8 bytes, nanoseconds in 4, and 4 of padding.
 const TIME_SIZE: usize = 16;
 
+/// How long the machine seems to have been running at the start: who takes a time for a length waits for an hour.
+const UPTIME: Duration = Duration::from_secs(3600);
+
 impl Kernel {
     pub(crate) fn clock_gettime(&mut self, id: usize, clock: usize, to: usize) -> Answer {
         let time = match clock {
             abi::CLOCK_REALTIME => SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
-            abi::CLOCK_MONOTONIC => self.begun.elapsed(),
+            abi::CLOCK_MONOTONIC => UPTIME + self.begun.elapsed(),
             _ => return Err(Errno::EINVAL),
         };
         let mut bytes = time.as_secs().to_le_bytes().to_vec();
@@ -76,7 +79,7 @@ impl Kernel {
             Err(error) => After::Answer(Err(error)),
             Ok(time) => After::Wait(Wait {
                 word: Some(word),
-                until: time.map(|time| self.begun + time),
+                until: time.map(|time| self.begun + time.saturating_sub(UPTIME)),
                 late: Err(Errno::ETIMEDOUT),
             }),
         })
