@@ -44,24 +44,47 @@ pub(super) fn build(report: &mut Report) -> Result<Vec<Program>> {
     if accept("facts", &took, report) {
         programs.push(Program::given(&facts));
     }
-    let payload = cargo::root().join("tests/redox/payload");
-    match toolchain::find()? {
-        None => report.add("build payload", None, &Outcome::skipped(toolchain::MISSING)),
-        Some(toolchain) => {
-            let target = cargo::target()?.join("redox-payload");
-            let mut command = toolchain.cargo("build");
-            command
-                .current_dir(&payload)
-                .args(["--release", "--target-dir"])
-                .arg(&target);
-            let took = process::run(&mut command, BUILD_LIMIT)?;
-            if accept("payload", &took, report) {
-                let path = target.join("x86_64-unknown-redox/release/payload");
-                programs.push(Program::given(&path));
-            }
+    let toolchain = toolchain::find()?;
+    for folder in packages()? {
+        let name = folder
+            .file_name()
+            .context("a folder has a name")?
+            .display()
+            .to_string();
+        let Some(toolchain) = &toolchain else {
+            let skipped = Outcome::skipped(toolchain::MISSING);
+            report.add(&format!("build {name}"), None, &skipped);
+            continue;
+        };
+        let target = cargo::target()?.join("redox-payload");
+        let mut command = toolchain.cargo("build");
+        command
+            .current_dir(&folder)
+            .args(["--release", "--target-dir"])
+            .arg(&target);
+        let took = process::run(&mut command, BUILD_LIMIT)?;
+        if accept(&name, &took, report) {
+            let path = target.join("x86_64-unknown-redox/release").join(&name);
+            programs.push(Program::given(&path));
         }
     }
     Ok(programs)
+}
+
+/// The packages that are programs for Redox: those with addresses of their own to be linked to.
+fn packages() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(cargo::root().join("tests/redox"))? {
+        let folder = entry?.path();
+        if ["Cargo.toml", "link.ld"]
+            .iter()
+            .all(|file| folder.join(file).is_file())
+        {
+            found.push(folder);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn accept(name: &str, build: &Ended, report: &mut Report) -> bool {
