@@ -53,19 +53,11 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
 
 /// What the machine lacks, in words.
 fn missing() -> Option<&'static str> {
-    let succeeds = |words: &[&str]| {
-        let mut command = Command::new(words[0]);
-        let command = command
-            .args(&words[1..])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-            .stdin(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
-    };
-    if !succeeds(&["redoxer", "--help"]) {
-        return Some("needs redoxer: cargo install redoxer");
+    let mut redoxer = Command::new("redoxer");
+    let redoxer = redoxer.stdin(Stdio::null()).stdout(Stdio::null());
+    // Without a word to say what to do it says how it is used.
+    if redoxer.stderr(Stdio::null()).status().is_err() {
+        return Some("needs redoxer: cargo install --locked redoxer");
     }
     // Redoxer would fetch it, which is for its user to decide.
     let chosen = env::var_os("REDOXER_TOOLCHAIN").map(PathBuf::from);
