@@ -17,6 +17,19 @@ extern crate self as std;
 pub use alloc_crate::{boxed, collections, string, sync, vec};
 pub use core::{cell, fmt, iter, mem, ptr, slice};
 
+/// Nobody has set a variable where nobody has started the program.
+pub mod env {
+    /// No value.
+    pub fn var(_: &str) -> Result<crate::string::String, ()> {
+        Err(())
+    }
+
+    /// No value either.
+    pub fn var_os(_: &str) -> Option<crate::string::String> {
+        None
+    }
+}
+
 mod case;
 mod common;
 mod contract;
