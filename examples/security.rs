@@ -15,16 +15,19 @@ const LAYOUT: Layout = Layout::new::<[u8; 40]>();
 
 /// What is wrong here is what the example is about.
 fn misuse(what: &str) {
-    // SAFETY: there is no such promise; the allocator finds out.
-    unsafe {
-        let block = GLOBAL.alloc(LAYOUT);
-        match what {
-            "double free" => GLOBAL.dealloc(block, LAYOUT),
-            "overflow" => block.add(40).write(0),
-            _ => return GLOBAL.dealloc(block, Layout::new::<[u8; 41]>()),
-        }
-        GLOBAL.dealloc(block, LAYOUT);
+    let free = |block, layout| {
+        // SAFETY: there is no such promise; the allocator finds out.
+        unsafe { GLOBAL.dealloc(block, layout) }
+    };
+    // SAFETY: the layout has a size.
+    let block = unsafe { GLOBAL.alloc(LAYOUT) };
+    match what {
+        "double free" => free(block, LAYOUT),
+        // SAFETY: as for `free`: this is the byte behind the block.
+        "overflow" => unsafe { std::slice::from_raw_parts_mut(block, 41)[40] = 0 },
+        _ => return free(block, Layout::new::<[u8; 41]>()),
     }
+    free(block, LAYOUT);
 }
 
 fn main() {
@@ -39,13 +42,23 @@ fn main() {
         assert!(!ended.status.success());
         print!("{said}");
     }
-    let secret = vec![0xAA_u8; 5000];
-    drop(secret);
-    let mut next: Vec<u8> = Vec::with_capacity(5000);
-    // SAFETY: freed memory is cleared before it is given out again.
-    unsafe { next.set_len(5000) };
-    assert!(
-        next.iter().all(|&byte| byte == 0),
-        "nothing is left of the secret"
-    );
+    let layout = Layout::new::<[u8; 5000]>();
+    // SAFETY: the layout has a size.
+    let secret = unsafe { GLOBAL.alloc(layout) };
+    // SAFETY: the block has so many bytes.
+    unsafe { secret.write_bytes(0xAA, layout.size()) };
+    // SAFETY: allocated with this layout.
+    unsafe { GLOBAL.dealloc(secret, layout) };
+    for _ in 0..1000 {
+        // SAFETY: the layout has a size.
+        let next = unsafe { GLOBAL.alloc(layout) };
+        // SAFETY: memory is cleared before it is given out, so all bytes have a value.
+        let bytes = unsafe { std::slice::from_raw_parts(next, layout.size()) };
+        assert!(
+            bytes.iter().all(|&byte| byte == 0),
+            "nothing is left of the secret"
+        );
+        // SAFETY: allocated with this layout.
+        unsafe { GLOBAL.dealloc(next, layout) };
+    }
 }

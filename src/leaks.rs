@@ -1,7 +1,7 @@
 //! The report of leaks: which blocks the program has not freed, from where they were asked for, and whether it could still free
 //! them.
 //!
-//! Blocks are found by their [records](crate::record), so the report knows those that were allocated while
+//! Blocks are found by their records, so the report knows those that were allocated while
 //! [`Watchers::LEAKS`](crate::Watchers::LEAKS) were watching. A block is *reachable* if a word in the program's memory (its data,
 //! its stacks, the mappings that it has made) or in a reachable block looks like an address in it, and *lost* if none does. Words that
 //! look like addresses by chance make a lost block seem reachable, never the other way round; pointers that are kept in

@@ -9,8 +9,8 @@ use crate::{
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth},
     config::{
-        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, KIB, LARGE_PAGE, Purge, RESERVED_SLICES,
-        SLICE, SLICES, STATE_SLICES, Tuning,
+        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, LARGE_PAGE, RESERVED_SLICES, SLICE, SLICES,
+        STATE_SLICES, Tuning,
     },
     hooks::Hooks,
     huge::{Huge, discard, span_size},
@@ -23,9 +23,6 @@ use crate::{
 /// Freed huge blocks that the security build remembers.
 const FREED_HUGE: usize = 16;
 
-/// Idle memory in single slices may be this many times what is live, until housekeeping comes by.
-const IDLE_TIMES: usize = 8;
-
 /// What all heaps of an instance draw from.
 #[repr(C)]
 pub(crate) struct Memory<P, T> {
@@ -37,12 +34,12 @@ pub(crate) struct Memory<P, T> {
     /// Counts forks on the way from the first process to this one.
     pub(crate) epoch: AtomicU32,
     /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
-    churn: Tally,
+    pub(crate) churn: Tally,
     /// Idle bytes above which the next purge is due: those that the last one could not give back are not tried again at
     /// once.
-    purge_above: Tally,
+    pub(crate) purge_above: Tally,
     /// A [`Purge`] that was chosen: 0 is `Normal`, the largest number `Never`, any other is one more than the bytes.
-    purge: AtomicUsize,
+    pub(crate) purge: AtomicUsize,
     /// Held (not 0) by the one thread that purges, or walks the chunks.
     purge_lock: AtomicUsize,
     /// In the security build: what nobody can guess; 0 until it is asked for.
@@ -211,32 +208,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
         let emptied = self.chunks.release(run, touched);
         self.churn_down(run.slices * SLICE);
-        let allowed = self.idle_allowed();
-        // A chunk without users goes at once. Relaxed: a purge too many or too few.
-        let due = match emptied {
-            true => allowed,
-            false => allowed.max(self.purge_above.load(Ordering::Relaxed)),
-        };
-        if self.idle() > due {
-            // Half of what may stay: the next purge has as much work before it as this one. A large page is not broken up while the
-            // program may be about to free the rest of it: that took 1.9 times as long for 1 GiB freed in random order.
-            let pieces = match self.idle_chosen() {
-                Some(bytes) => bytes / 2,
-                None => allowed + IDLE_TIMES * self.live(),
-            };
-            self.purge(allowed / 2, pieces, 1);
-            self.purge_above
-                .store(self.idle() + allowed / 2, Ordering::Relaxed);
-        }
-    }
-
-    /// Give single slices back that have stayed idle although the program has gone on, if they are much as a share of what is live.
-    pub(crate) fn tidy(&self) {
-        let allowed = self.idle_allowed();
-        let pieces = allowed.max(self.live() / 2);
-        if self.idle() > pieces {
-            self.purge(allowed / 2, pieces, 1);
-        }
+        self.purge_if_due(emptied);
     }
 
     /// A huge block of `asked` bytes at a multiple of `align`, and whether it reads zero.
@@ -408,80 +380,6 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let mut chunks = (0..self.chunks.entries()).map(|index| self.chunks.entry(index));
         chunks.any(|entry| entry.base.load(Ordering::Relaxed) == base)
             || self.huge.containing(address).is_some()
-    }
-
-    /// The program wants memory.
-    fn churn_up(&self, bytes: usize) {
-        // Relaxed, and no exchange: an estimate, that may miss a claim when two threads meet.
-        let churn = self.churn.load(Ordering::Relaxed) + bytes;
-        self.churn
-            .store(churn.min(T::CHURN_WINDOW), Ordering::Relaxed);
-    }
-
-    /// The program gives memory back: what it wanted before counts for less.
-    fn churn_down(&self, bytes: usize) {
-        let churn = self.churn.load(Ordering::Relaxed);
-        let share = bytes.min(T::CHURN_WINDOW) / KIB;
-        let less = churn / (T::CHURN_WINDOW / KIB).max(1) * share;
-        self.churn.store(churn - less, Ordering::Relaxed);
-    }
-
-    /// Bytes that are free and resident.
-    fn idle(&self) -> usize {
-        let (_, _, cached) = self.huge.totals();
-        self.chunks.totals().dirty + cached
-    }
-
-    /// Bytes that are in use.
-    fn live(&self) -> usize {
-        let (huge, _, _) = self.huge.totals();
-        self.chunks.totals().claimed + huge
-    }
-
-    /// Choose how much idle memory is kept.
-    pub(crate) fn set_purge(&self, purge: Purge) {
-        let word = match purge {
-            Purge::Normal => 0,
-            Purge::Above(bytes) => bytes.saturating_add(1).min(usize::MAX - 1),
-            Purge::Never => usize::MAX,
-        };
-        // Relaxed: whoever reads an older choice keeps a little more or less.
-        self.purge.store(word, Ordering::Relaxed);
-        self.purge_above.store(0, Ordering::Relaxed);
-    }
-
-    /// Bytes that may be free and resident by choice, if there was one.
-    fn idle_chosen(&self) -> Option<usize> {
-        match self.purge.load(Ordering::Relaxed) {
-            0 => None,
-            usize::MAX => Some(usize::MAX),
-            word => Some(word - 1),
-        }
-    }
-
-    /// Bytes that may be free and resident.
-    fn idle_allowed(&self) -> usize {
-        if let Some(bytes) = self.idle_chosen() {
-            return bytes;
-        }
-        let live = self.live();
-        let churn = self.churn.load(Ordering::Relaxed);
-        T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)
-    }
-
-    /// Give memory back, as [`ChunkTable::purge`], unless another thread is at it.
-    pub(crate) fn purge(&self, target: usize, pieces: usize, spare_chunks: usize) {
-        let Some(_guard) = self.try_lock() else {
-            return;
-        };
-        let purged = self
-            .chunks
-            .purge(target, pieces, spare_chunks, &self.kernel);
-        self.purges.fetch_add(1, Ordering::Relaxed);
-        self.purged_slices
-            .fetch_add(purged.slices, Ordering::Relaxed);
-        self.unmapped_chunks
-            .fetch_add(purged.chunks, Ordering::Relaxed);
     }
 
     /// The right to purge and to walk the chunks: none is unmapped while it is held.

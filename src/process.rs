@@ -137,8 +137,7 @@ impl<I: Instance> Process<I> {
         }
     }
 
-    /// Blocks of `class` for `heap`, at most a `portion`, in the order that *is* the memory policy: reuse beats extend beats
-    /// fresh.
+    /// Blocks of `class` for `heap`, at most a `portion`. The order *is* the memory policy: reuse beats extend beats fresh.
     pub(crate) fn refill(&self, heap: &Heap, class: SizeClass, portion: Portion) -> Option<Refill> {
         if cfg!(debug_assertions) {
             heap.check_near(class);

@@ -216,6 +216,11 @@ pub(crate) unsafe fn free<I: Instance>(block: *mut u8, size: Option<usize>) {
     };
     let (start, asked, slot) = live.measure::<I>();
     let bytes = asked - live.offset().min(asked);
+    // A run or huge block that was asked for with no bytes has one.
+    let size = match live {
+        Live::Block { .. } => size,
+        _ => size.map(|size| size.max(1)),
+    };
     // Of a block of odd alignment it is not known how many bytes there were.
     if size.is_some_and(|size| size > bytes || size != bytes && live.offset() == 0) {
         die::<I>(WRONG_SIZE, block);

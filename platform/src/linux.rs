@@ -1,13 +1,13 @@
 //! Linux, by way of raw system calls.
 //!
 //! `rustix` makes the calls without a C library, so that none touches `errno`; but not on every processor (on s390x it goes
-//! by the C library), so `errno` is kept around those that can fail. What only the C library knows
+//! by the C library): there `errno` is kept around those that can fail. What only the C library knows
 //! (thread keys, fork handlers, the start-up vector, where `errno` is: `posix` and `system`) is asked of it by
 //! functions that return their error or have none.
 
 use crate::{
     Hooks, Platform,
-    posix::{self, hooks, keep_errno},
+    posix::{self, hooks},
     process_info::stderr,
     surroundings, system, valgrind,
 };
@@ -35,6 +35,22 @@ static CURSOR: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Linux;
 
+/// Ask the kernel, and leave `errno` as it was. Where `rustix` makes the call itself there is nothing to keep; and there may be no
+/// `errno` yet, nor any word of a thread.
+fn ask<R>(call: impl FnOnce() -> R) -> R {
+    if cfg!(any(
+        target_arch = "x86_64",
+        target_arch = "x86",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "arm"
+    )) {
+        call()
+    } else {
+        posix::keep_errno(call)
+    }
+}
+
 // SAFETY: the kernel never hands out a mapped range unless told to replace it. Only `relocate` tells it so, and
 // it replaces a mapping that it has just made. Anonymous memory reads zero.
 unsafe impl Platform for Linux {
@@ -51,7 +67,7 @@ unsafe impl Platform for Linux {
     }
 
     fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        keep_errno(|| self.place(size, align, ProtFlags::READ | ProtFlags::WRITE))
+        ask(|| self.place(size, align, ProtFlags::READ | ProtFlags::WRITE))
     }
 
     fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
@@ -64,13 +80,12 @@ unsafe impl Platform for Linux {
         // flag of the kernel, and the mapping stays one region, which `relocate` can move.
         //
         // SAFETY: without leave to move, the call adds free pages behind the mapping or does nothing.
-        keep_errno(|| unsafe { mm::mremap(last_page, page, new_size, MremapFlags::empty()) })
-            .is_ok()
+        ask(|| unsafe { mm::mremap(last_page, page, new_size, MremapFlags::empty()) }).is_ok()
     }
 
     unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
         // SAFETY: the range is ours and out of use, by the caller's promise.
-        let done = keep_errno(|| unsafe { unmap_raw(base.addr().get(), size) });
+        let done = ask(|| unsafe { unmap_raw(base.addr().get(), size) });
         if done {
             raise_cursor(base.addr().get(), size);
         }
@@ -79,7 +94,7 @@ unsafe impl Platform for Linux {
 
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
         // SAFETY: the range is ours and nobody needs its contents, by the caller's promise.
-        keep_errno(|| unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) })
+        ask(|| unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxDontNeed) })
             .is_ok()
     }
 
@@ -97,9 +112,8 @@ unsafe impl Platform for Linux {
 
     unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
         // SAFETY: advice that changes no contents, by the caller's promise about memory of ours.
-        let _ = keep_errno(|| unsafe {
-            mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxHugepage)
-        });
+        let _ =
+            ask(|| unsafe { mm::madvise(base.as_ptr().cast(), size, mm::Advice::LinuxHugepage) });
     }
 
     unsafe fn relocate(
@@ -110,7 +124,7 @@ unsafe impl Platform for Linux {
         align: usize,
     ) -> Option<NonNull<u8>> {
         // SAFETY: the caller's promise.
-        keep_errno(|| unsafe { self.relocate_pages(old, old_size, new_size, align) })
+        ask(|| unsafe { self.relocate_pages(old, old_size, new_size, align) })
     }
 
     unsafe fn program_break(&self, to: Option<usize>) -> usize {

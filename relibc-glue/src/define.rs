@@ -1,6 +1,6 @@
 //! The macro that is relibc's allocator module.
 
-/// Define the allocator of a C library: what relibc's `platform::allocator` has, and the hooks of [`seam`](crate::seam).
+/// Define the allocator of a C library: what relibc's `platform::allocator` has, and the hooks of [`seam`](mod@crate::seam).
 ///
 /// `words` is how far the field of type [`Words`](crate::Words) is into the control block, in bytes; `is_tls_real` an expression that
 /// says whether the thread pointer leads to one.
@@ -44,7 +44,7 @@ macro_rules! seam {
         unsafe impl $crate::ralloc::Instance for Allocator {
             type Platform = $crate::Kernel;
             type Thread = $crate::TcbWords<{ $words }>;
-            type Tuning = $crate::ralloc::Defaults;
+            type Tuning = $crate::Policy;
 
             #[inline(always)]
             fn process() -> &'static $crate::ralloc::Process<Self> {
@@ -128,7 +128,7 @@ macro_rules! seam {
     };
 }
 
-/// Functions of [`seam`](crate::seam) that C programs reach, for one allocator.
+/// Functions of [`seam`](mod@crate::seam) that C programs reach, for one allocator.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! seam_functions {
@@ -146,7 +146,7 @@ macro_rules! seam_functions {
     )*};
 }
 
-/// Functions of [`seam`](crate::seam) without arguments, for one allocator.
+/// Functions of [`seam`](mod@crate::seam) without arguments, for one allocator.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! seam_hooks {

@@ -57,7 +57,7 @@ unsafe impl Platform for Kernel {
         true
     }
 
-    /// relibc calls the functions of [`seam`](crate::seam): nobody need be told.
+    /// relibc calls the functions of [`seam`](mod@crate::seam): nobody need be told.
     fn install(&self, _hooks: Hooks) {}
 
     fn entropy(&self) -> usize {

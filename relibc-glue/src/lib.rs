@@ -1,7 +1,7 @@
 //! The seam between ralloc and relibc: the only code that knows how relibc starts programs, threads and children.
 //!
 //! relibc's `src/platform/allocator/mod.rs` is one call of [`seam!`], which defines the seven names that relibc knows (`Allocator`,
-//! `NEWALLOCATOR`, `alloc`, `alloc_align`, `realloc`, `free`, `alloc_usable_size`), the hooks that relibc calls ([`seam`]
+//! `NEWALLOCATOR`, `alloc`, `alloc_align`, `realloc`, `free`, `alloc_usable_size`), the hooks that relibc calls ([`seam`](mod@seam)
 //! names them), and what the C symbols need that relibc had not. `cargo xtask relibc` puts all of it into a checkout;
 //! `README.md` says which places change and why.
 //!
@@ -25,6 +25,15 @@ mod words;
 
 pub use kernel::Kernel;
 pub use words::{TcbWords, Words};
+
+/// What relibc's allocator keeps: with the default of 8 MiB the pages that a child of `fork` or an exit has to walk after a freed
+/// gibibyte were 32 KiB over 16 MiB, with this they are 12 MiB.
+#[derive(Debug)]
+pub struct Policy;
+
+impl ralloc::Tuning for Policy {
+    const IDLE_FLOOR: usize = 6 << 20;
+}
 
 /// What [`seam!`] names.
 #[doc(hidden)]

@@ -124,3 +124,15 @@ fn parts_and_odd_alignments_are_no_misuse() {
         drop(larger);
     }
 }
+
+#[test]
+fn nothing_at_any_alignment_is_freed_with_its_size() {
+    for align in [8, 64, 4096, 1 << 16, 1 << 22, 1 << 23] {
+        let block = native::alloc_zeroed::<Secure>(1, align);
+        // SAFETY: freed once, with the size that was asked for.
+        unsafe { native::free::<Secure>(block, 1) };
+        let block = ralloc::c_abi::aligned_alloc::<Secure>(align, 0);
+        // SAFETY: as above.
+        unsafe { ralloc::c_abi::free_sized::<Secure>(block, 0) };
+    }
+}

@@ -1,0 +1,119 @@
+//! How much memory lies idle, how much may, and what is done about the difference: the policy over what [`purge`](crate::purge) does.
+
+use ralloc_platform::Platform;
+
+use crate::{
+    config::{KIB, Purge, Tuning},
+    memory::Memory,
+    primitive::Ordering,
+};
+
+/// While there are large pages, idle memory in single slices may be this many times what is live, until housekeeping comes by.
+const IDLE_TIMES: usize = 8;
+
+impl<P: Platform, T: Tuning> Memory<P, T> {
+    /// The program wants memory.
+    pub(crate) fn churn_up(&self, bytes: usize) {
+        // Relaxed, and no exchange: an estimate, that may miss a claim when two threads meet.
+        let churn = self.churn.load(Ordering::Relaxed) + bytes;
+        self.churn
+            .store(churn.min(T::CHURN_WINDOW), Ordering::Relaxed);
+    }
+
+    /// The program gives memory back: what it wanted before counts for less.
+    pub(crate) fn churn_down(&self, bytes: usize) {
+        let churn = self.churn.load(Ordering::Relaxed);
+        let share = bytes.min(T::CHURN_WINDOW) / KIB;
+        let less = churn / (T::CHURN_WINDOW / KIB).max(1) * share;
+        self.churn.store(churn - less, Ordering::Relaxed);
+    }
+
+    /// Bytes that are free and resident.
+    pub(crate) fn idle(&self) -> usize {
+        let (_, _, cached) = self.huge.totals();
+        self.chunks.totals().dirty + cached
+    }
+
+    /// Bytes that are in use.
+    pub(crate) fn live(&self) -> usize {
+        let (huge, _, _) = self.huge.totals();
+        self.chunks.totals().claimed + huge
+    }
+
+    /// Choose how much idle memory is kept.
+    pub(crate) fn set_purge(&self, purge: Purge) {
+        let word = match purge {
+            Purge::Normal => 0,
+            Purge::Above(bytes) => bytes.saturating_add(1).min(usize::MAX - 1),
+            Purge::Never => usize::MAX,
+        };
+        // Relaxed: whoever reads an older choice keeps a little more or less.
+        self.purge.store(word, Ordering::Relaxed);
+        self.purge_above.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes that may be free and resident by choice, if there was one.
+    pub(crate) fn idle_chosen(&self) -> Option<usize> {
+        match self.purge.load(Ordering::Relaxed) {
+            0 => None,
+            usize::MAX => Some(usize::MAX),
+            word => Some(word - 1),
+        }
+    }
+
+    /// Bytes that may be free and resident.
+    pub(crate) fn idle_allowed(&self) -> usize {
+        if let Some(bytes) = self.idle_chosen() {
+            return bytes;
+        }
+        let live = self.live();
+        let churn = self.churn.load(Ordering::Relaxed);
+        T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)
+    }
+
+    /// Give single slices back that have stayed idle although the program has gone on, if they are much as a share of what is live.
+    pub(crate) fn tidy(&self) {
+        let allowed = self.idle_allowed();
+        let pieces = allowed.max(self.live() / 2);
+        if self.idle() > pieces {
+            self.purge(allowed / 2, pieces, 1);
+        }
+    }
+
+    /// Give memory back, as the chunk table's `purge`, unless another thread is at it.
+    pub(crate) fn purge(&self, target: usize, pieces: usize, spare_chunks: usize) {
+        let Some(_guard) = self.try_lock() else {
+            return;
+        };
+        let purged = self
+            .chunks
+            .purge(target, pieces, spare_chunks, &self.kernel);
+        self.purges.fetch_add(1, Ordering::Relaxed);
+        self.purged_slices
+            .fetch_add(purged.slices, Ordering::Relaxed);
+        self.unmapped_chunks
+            .fetch_add(purged.chunks, Ordering::Relaxed);
+    }
+
+    /// Slices have come back: purge if more lies idle than may. `emptied` says that nobody uses their chunk any more.
+    pub(crate) fn purge_if_due(&self, emptied: bool) {
+        let allowed = self.idle_allowed();
+        // A chunk without users goes at once. Relaxed: a purge too many or too few.
+        let due = match emptied {
+            true => allowed,
+            false => allowed.max(self.purge_above.load(Ordering::Relaxed)),
+        };
+        if self.idle() > due {
+            // Half of what may stay: the next purge has as much work before it as this one. A large page is not broken up while the
+            // program may be about to free the rest of it: that took 1.9 times as long for 1 GiB freed in random order.
+            let pieces = match self.idle_chosen() {
+                Some(bytes) => bytes / 2,
+                None if self.live() > T::LARGE_PAGES_ABOVE => allowed + IDLE_TIMES * self.live(),
+                None => allowed.max(self.live() / 2),
+            };
+            self.purge(allowed / 2, pieces, 1);
+            self.purge_above
+                .store(self.idle() + allowed / 2, Ordering::Relaxed);
+        }
+    }
+}
