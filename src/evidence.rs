@@ -142,8 +142,7 @@ fn find_huge<'a, I: Instance>(block: NonNull<u8>, freed: &str) -> Option<Live<'a
     let memory = &I::process().memory;
     match memory.huge.containing(block) {
         Some((base, entry)) => {
-            let odd = entry.odd.load(Ordering::Relaxed);
-            let begins = if odd == 0 { base.as_ptr().addr() } else { odd };
+            let begins = entry.odd_start().unwrap_or(base.as_ptr().addr());
             // Who has freed the last part gives the whole back.
             if block.as_ptr().addr() != begins && block != base {
                 die::<I>(INTERIOR_POINTER, block);

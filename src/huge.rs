@@ -51,6 +51,12 @@ const EXTENSIONS: usize = CHUNK / EXTENSION;
 const _: () = assert!(EXTENSIONS.is_power_of_two() && EXTENSION.is_power_of_two());
 
 impl Entry {
+    /// Where a block of odd alignment begins in it, if it is one.
+    pub(crate) fn odd_start(&self) -> Option<usize> {
+        let word = self.odd.load(Ordering::Relaxed);
+        (word != 0).then_some(!word)
+    }
+
     const fn free() -> Self {
         Self {
             base: AtomicUsize::new(0),

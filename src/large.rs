@@ -214,7 +214,7 @@ pub(crate) fn allocate_odd_huge<I: Instance>(
 /// The huge block in which a block of odd alignment begins at `block`, which is in no chunk.
 fn odd_huge<'a, I: Instance>(block: NonNull<u8>) -> Option<(NonNull<u8>, &'a Entry)> {
     let (base, entry) = I::process().memory.huge.containing(block)?;
-    let begins = entry.odd.load(Ordering::Relaxed) == !block.as_ptr().addr();
+    let begins = entry.odd_start() == Some(block.as_ptr().addr());
     begins.then_some((base, entry))
 }
 
