@@ -157,14 +157,14 @@ int ralloc_posix_memalign(void **out, size_t align, size_t size);
  *
  * `block` is null, or was allocated with `size` by malloc, calloc or realloc, and is live.
  */
-void ralloc_free_sized(void *block, size_t _size);
+void ralloc_free_sized(void *block, size_t size);
 
 /**
  * ISO C23, free_aligned_sized.
  *
  * `block` is null, or was allocated with `align` and `size` by aligned_alloc, and is live.
  */
-void ralloc_free_aligned_sized(void *block, size_t _align, size_t _size);
+void ralloc_free_aligned_sized(void *block, size_t _align, size_t size);
 
 /**
  * SUSv2, sbrk(2).
@@ -308,7 +308,7 @@ void ralloc_delete(void *block);
  *
  * `block` is null, or was allocated with `size`, and is live.
  */
-void ralloc_delete_sized(void *block, size_t _size);
+void ralloc_delete_sized(void *block, size_t size);
 
 /**
  * C++ operator delete(block, align).
@@ -322,7 +322,7 @@ void ralloc_delete_aligned(void *block, size_t _align);
  *
  * `block` is null, or was allocated with `size` and `align`, and is live.
  */
-void ralloc_delete_sized_aligned(void *block, size_t _size, size_t _align);
+void ralloc_delete_sized_aligned(void *block, size_t size, size_t _align);
 
 #ifdef __cplusplus
 }  // extern "C"

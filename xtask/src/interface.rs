@@ -120,6 +120,8 @@ fn exactly(prefix: &Path, with_standard_names: bool) -> Result<Outcome> {
 fn documented() -> Result<Outcome> {
     let root = cargo::root().join("libralloc");
     let manual = fs::read_to_string(root.join("man/ralloc.3"))?.replace("\\-", "-");
+    // A value is set in another type than the name before it.
+    let manual = manual.replace("= ", "=");
     let help = fs::read_to_string(root.join("launcher/src/options.rs"))?;
     let options = symbols::options()?;
     let mut missing = Vec::new();
