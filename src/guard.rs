@@ -82,9 +82,9 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     pub(crate) fn claim_guarded(&self, slices: usize, stride: usize) -> Option<Run> {
         let behind = slices_behind::<T>();
         if behind == 0 {
-            return self.claim(slices, stride, false);
+            return self.claim(slices, stride);
         }
-        let run = self.claim_as_it_is(slices, stride, false)?;
+        let run = self.claim_as_it_is(slices, stride)?;
         let guard = run.mask() & !(run.mask() >> behind);
         if !self.unguard(&run, run.mask() & !guard) {
             self.release(&run, 0);
@@ -97,7 +97,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// Claim a slice for the allocator's own records, out of reach of the blocks in front of it.
     pub(crate) fn claim_slab(&self) -> Option<Run> {
         let in_front = slabs_guard::<T>();
-        let run = self.claim(in_front + 1, 1, false)?;
+        let run = self.claim(in_front + 1, 1)?;
         let slab = Run {
             first: run.first + in_front,
             slices: 1,

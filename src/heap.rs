@@ -189,7 +189,7 @@ impl Heap {
         let (slices, small) = (class.page_slices(), class.is_small());
         let claimed = memory
             .claim_again(&self.recent, slices, small)
-            .or_else(|| memory.claim(slices, 1, small));
+            .or_else(|| memory.claim_page(slices, small));
         let Some(run) = claimed else {
             return false;
         };

@@ -124,9 +124,28 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.epoch.load(Ordering::Relaxed)
     }
 
+    /// Claim the slices of a page.
+    pub(crate) fn claim_page(&self, slices: usize, small: bool) -> Option<Run> {
+        // Large pages are for chunks that pages fill: among runs, whole large pages would become resident for their header.
+        let large_pages = self.live() > T::LARGE_PAGES_ABOVE;
+        // Slice 0 is reserved in the security build.
+        let run = self.claim_from(slices, 1, small && !T::SECURITY, large_pages)?;
+        self.unguarded(run)
+    }
+
     /// Claim a run of slices, as [`ChunkTable::claim`].
-    pub(crate) fn claim(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
-        let run = self.claim_as_it_is(slices, stride, small)?;
+    pub(crate) fn claim(&self, slices: usize, stride: usize) -> Option<Run> {
+        let run = self.claim_as_it_is(slices, stride)?;
+        self.unguarded(run)
+    }
+
+    /// Claim a run of slices that may be guarded.
+    pub(crate) fn claim_as_it_is(&self, slices: usize, stride: usize) -> Option<Run> {
+        self.claim_from(slices, stride, false, false)
+    }
+
+    /// The run, without a guard in it.
+    fn unguarded(&self, run: Run) -> Option<Run> {
         if T::SECURITY && !self.unguard(&run, run.mask()) {
             self.release(&run, 0);
             return None;
@@ -134,17 +153,20 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         Some(run)
     }
 
-    /// Claim a run of slices that may be guarded.
-    pub(crate) fn claim_as_it_is(&self, slices: usize, stride: usize, small: bool) -> Option<Run> {
+    fn claim_from(
+        &self,
+        slices: usize,
+        stride: usize,
+        small: bool,
+        large_pages: bool,
+    ) -> Option<Run> {
         let growth = Growth {
             // A power of two, so that doubling it ends at a whole chunk.
             first: (T::FIRST_MAPPING / SLICE)
                 .clamp(Self::FIRST_SLICES, SLICES)
                 .next_power_of_two(),
-            large_pages: self.live() > T::LARGE_PAGES_ABOVE,
+            large_pages,
         };
-        // Slice 0 is reserved then.
-        let small = small && !T::SECURITY;
         let run = self
             .chunks
             .claim(slices, stride, small, growth, &self.kernel)?;
@@ -233,7 +255,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     fn map_huge(&self, size: usize, align: usize, asked: usize) -> Option<Span> {
         let base = self.kernel.map(size, align)?;
         let whole = asked / LARGE_PAGE * LARGE_PAGE;
-        if whole != 0 && self.live() + asked > T::LARGE_PAGES_ABOVE {
+        if whole != 0 && self.live().saturating_add(asked) > T::LARGE_PAGES_ABOVE {
             // SAFETY: mapped by the line above.
             unsafe { self.kernel.expect_use(base, whole) };
         }
