@@ -153,6 +153,16 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         Some(run)
     }
 
+    fn note_claim(&self, run: &Run) {
+        self.churn_up(run.slices * SLICE);
+        if cfg!(debug_assertions) {
+            self.check_held(run);
+        }
+        if self.hooks.has_debugger() {
+            self.mark_free(run);
+        }
+    }
+
     fn claim_from(
         &self,
         slices: usize,
@@ -170,27 +180,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let run = self
             .chunks
             .claim(slices, stride, small, growth, &self.kernel)?;
-        self.churn_up(slices * SLICE);
-        if cfg!(debug_assertions) {
-            self.check_held(&run);
-        }
-        if self.hooks.has_debugger() {
-            self.mark_free(&run);
-        }
+        self.note_claim(&run);
         Some(run)
     }
 
     /// Claim slices that a heap gave back a moment ago, if they are still free.
     pub(crate) fn claim_again(&self, recent: &Recent, slices: usize, small: bool) -> Option<Run> {
-        let run = recent.claim(&self.chunks, slices, small)?;
-        self.churn_up(slices * SLICE);
-        if cfg!(debug_assertions) {
-            self.check_held(&run);
-        }
-        if self.hooks.has_debugger() {
-            self.mark_free(&run);
-        }
-        Some(run)
+        let run = recent.claim(&self.chunks, slices, small && !T::SECURITY)?;
+        self.note_claim(&run);
+        self.unguarded(run)
     }
 
     /// Tell the debugger that a run was claimed, and is in no block yet. Slice 0 begins with the chunk's header.
