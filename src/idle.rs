@@ -111,8 +111,11 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             self.purge_above
                 .store(self.idle() + allowed / 2, Ordering::Relaxed);
         } else if emptied && self.idle() > allowed {
-            // A chunk without users goes at once, by itself.
+            // A chunk without users goes at once, by itself; and what could not be given back before may be little now.
             self.purge(usize::MAX, usize::MAX, 1);
+            let next = self.idle() + allowed / 2;
+            let before = self.purge_above.load(Ordering::Relaxed);
+            self.purge_above.store(next.min(before), Ordering::Relaxed);
         }
     }
 }
