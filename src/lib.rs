@@ -79,7 +79,7 @@
 //!    is touched for the program's sake.
 //! 9. The first block is the answer; the other 63 become the head of granule 2.
 //!
-//! The next 63 requests of 17 to 32 bytes are eleven instructions each: the head is there, its link becomes the head.
+//! The next 63 requests of 17 to 32 bytes are twelve instructions each: the head is there, its link becomes the head.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
