@@ -131,7 +131,7 @@ impl Directory {
             Ordering::Relaxed,
         );
         if published.is_err() {
-            memory.release(&run, run.slices);
+            memory.release_slab(&run);
         } else if number == 0 {
             // Release: pairs with the Acquire in `claim`. From now on the commons can be had.
             slab.orphans.fetch_or(1, Ordering::Release);

@@ -110,6 +110,20 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         })
     }
 
+    /// Give a slab back that nobody has used, and the guard in front of it.
+    pub(crate) fn release_slab(&self, slab: &Run) {
+        let in_front = slabs_guard::<T>();
+        self.release(slab, slab.slices);
+        if in_front != 0 {
+            let guard = Run {
+                first: slab.first - in_front,
+                slices: in_front,
+                ..*slab
+            };
+            self.release(&guard, 0);
+        }
+    }
+
     /// Give the run of a large block back: nobody touches it until it is given out again.
     #[inline(never)]
     pub(crate) fn release_guarded(&self, run: &Run) {
