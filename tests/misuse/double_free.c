@@ -2,7 +2,8 @@
 // case: at-once after-neighbour of-the-dead aligned after-realloc | small medium | same other remote | double free | -
 // case: at-once after-neighbour of-the-dead aligned after-realloc | large | same other remote | double free | invalid free
 // case: at-once after-neighbour of-the-dead aligned after-realloc | huge | same other remote | double free / invalid free | invalid free
-// case: after-traffic | small medium | same other remote | double free / invalid free / interior pointer | -
+// Another may have the block by then.
+// case: after-traffic | small medium | same other remote | double free / invalid free / interior pointer / unnoticed | -
 // The chunk of a large block may have gone by then: in the default build that ends the program, with or without a line.
 // case: after-traffic | large | same other remote | double free / invalid free | -
 // case: after-traffic | huge | same other remote | double free / invalid free | invalid free
