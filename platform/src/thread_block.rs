@@ -25,74 +25,23 @@
 //! - *store*: no option about memory. It counts as a write to all memory: the compiler keeps it, keeps the
 //!   order of two of them, and moves no other access to memory across it.
 //!
-//! This file and `native` are the only places where the project asks for which processor it is built; a leaf file says
+//! This file and `here` are the only places where the project asks for which processor it is built; a leaf file says
 //! how its processor does the three. On processors without a leaf, and on systems whose linker has no such storage
-//! (OpenBSD, macOS), a thread key of the C library takes the place of the assembler: correct, with the costs and limits that
+//! (OpenBSD, macOS), `elsewhere` takes the place of `here`, and a thread key of the C library that of the assembler: correct, with the costs and limits that
 //! `keyed` names.
 
-#[cfg(all(
+#[cfg_attr(
     any(
-        all(target_arch = "x86_64", target_pointer_width = "64"),
-        all(target_arch = "aarch64", target_pointer_width = "64"),
-        target_arch = "riscv64",
-        target_arch = "x86",
-    ),
-    not(any(target_os = "openbsd", target_vendor = "apple")),
-))]
-mod native;
-#[cfg(all(
-    any(
-        all(target_arch = "x86_64", target_pointer_width = "64"),
-        all(target_arch = "aarch64", target_pointer_width = "64"),
-        target_arch = "riscv64",
-        target_arch = "x86",
-    ),
-    not(any(target_os = "openbsd", target_vendor = "apple")),
-))]
-pub use native::StaticBlock;
-#[cfg(all(
-    any(
-        all(target_arch = "x86_64", target_pointer_width = "64"),
-        all(target_arch = "aarch64", target_pointer_width = "64"),
-        target_arch = "riscv64",
-        target_arch = "x86",
-    ),
-    not(any(target_os = "openbsd", target_vendor = "apple")),
-))]
-#[doc(hidden)]
-pub use native::words;
-
-#[cfg(any(
-    feature = "sim",
-    not(all(
-        any(
+        target_os = "openbsd",
+        target_vendor = "apple",
+        not(any(
             all(target_arch = "x86_64", target_pointer_width = "64"),
             all(target_arch = "aarch64", target_pointer_width = "64"),
             target_arch = "riscv64",
             target_arch = "x86",
-        ),
-        not(any(target_os = "openbsd", target_vendor = "apple")),
-    ))
-))]
-#[doc(hidden)]
-pub mod keyed;
-#[cfg(not(all(
-    any(
-        all(target_arch = "x86_64", target_pointer_width = "64"),
-        all(target_arch = "aarch64", target_pointer_width = "64"),
-        target_arch = "riscv64",
-        target_arch = "x86",
+        ))
     ),
-    not(any(target_os = "openbsd", target_vendor = "apple")),
-)))]
-mod elsewhere;
-#[cfg(not(all(
-    any(
-        all(target_arch = "x86_64", target_pointer_width = "64"),
-        all(target_arch = "aarch64", target_pointer_width = "64"),
-        target_arch = "riscv64",
-        target_arch = "x86",
-    ),
-    not(any(target_os = "openbsd", target_vendor = "apple")),
-)))]
-pub use elsewhere::StaticBlock;
+    path = "thread_block/elsewhere.rs"
+)]
+mod here;
+pub use here::*;

@@ -1,6 +1,10 @@
 //! Where there is no leaf, thread keys lead to all blocks.
 
-pub use super::keyed::KeyBlock as StaticBlock;
+#[doc(hidden)]
+#[path = "keyed.rs"]
+pub mod keyed;
+
+pub use keyed::KeyBlock as StaticBlock;
 
 /// Define a block for an allocator beside the one that has [`StaticBlock`](crate::StaticBlock), and the type that leads to it.
 ///

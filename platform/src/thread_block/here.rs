@@ -3,20 +3,31 @@
 #[path = "storage.rs"]
 mod storage;
 
+/// For tests of it.
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+#[path = "keyed.rs"]
+pub mod keyed;
+
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(windows)))]
 #[path = "x86_64.rs"]
+#[doc(hidden)]
 pub mod words;
 #[cfg(all(target_arch = "x86_64", windows))]
 #[path = "x86_64_windows.rs"]
+#[doc(hidden)]
 pub mod words;
 #[cfg(target_arch = "aarch64")]
 #[path = "aarch64.rs"]
+#[doc(hidden)]
 pub mod words;
 #[cfg(target_arch = "riscv64")]
 #[path = "riscv64.rs"]
+#[doc(hidden)]
 pub mod words;
 #[cfg(target_arch = "x86")]
 #[path = "x86.rs"]
+#[doc(hidden)]
 pub mod words;
 
 #[cfg(not(all(target_arch = "x86_64", feature = "local-exec", not(windows))))]
