@@ -92,15 +92,21 @@ pub(crate) fn counted(name: &str, command: &mut Command, report: &mut Report) ->
     })
 }
 
-/// A build that failed, or tests that ended before they could say how.
+/// A build that failed, or tests that ended before they could say how: what the first of them said last.
 fn unexplained(ended: &Ended) -> Outcome {
+    const LAST_WORDS: usize = 20;
     let is_noise = |line: &&str| line.trim_start().starts_with("Compiling ");
     let lines: Vec<_> = ended
         .output
         .lines()
         .filter(|line| !is_noise(line))
         .collect();
-    Outcome::failed(ended.describe(), lines.join("\n"))
+    let panicked = lines.iter().position(|line| line.contains(" panicked at "));
+    let shown = match panicked {
+        Some(first) => &lines[first..lines.len().min(first + LAST_WORDS)],
+        None => &lines,
+    };
+    Outcome::failed(ended.describe(), shown.join("\n"))
 }
 
 /// The tests that `cargo test` reported, each with the name of its file.
