@@ -51,8 +51,8 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
     }
     // SAFETY: the block is live, so the window that it begins in is mapped.
     let owner = unsafe { Chunk::of(block) }.owner(Chunk::slice_of(block));
-    if owner.has(Owner::INTERIOR) {
-        // It does not begin where its run or mapping does, and stays or moves.
+    if owner.has(Owner::INTERIOR | Owner::UNOWNED) {
+        // It does not begin where its run does, or where its mapping does, of which a window has the word of nobody's slice.
         return stays;
     }
     if size <= MEDIUM_MAX || size > LARGE_MAX {

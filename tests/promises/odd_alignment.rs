@@ -163,3 +163,25 @@ fn an_alignment_of_nothing_is_refused() {
     refused(|| _ = ralloc::try_alloc(0, 0));
     refused(|| _ = ralloc::Block::<ralloc::Global>::new(8, 0));
 }
+
+/// What the program writes into a huge block is nothing that the allocator reads when the block becomes smaller.
+#[test]
+fn a_huge_block_becomes_a_large_one() {
+    for align in [3, 24, 4097, (4 << 20) - 1, (4 << 20) + 1] {
+        for old in [(2 << 20) + 1, 9 << 20] {
+            for new in [40_000, 100_000, 2 << 20] {
+                for byte in [0, 1, 0xAA, 0xFF] {
+                    let block = ralloc::alloc(old, align);
+                    // SAFETY: the block has so many bytes, is resized to as many as is said, and freed once.
+                    unsafe {
+                        block.write_bytes(byte, old);
+                        let block = ralloc::realloc(block, old, new, align);
+                        assert!(block.addr().get().is_multiple_of(align));
+                        assert!((0..new).all(|at| block.add(at).read() == byte));
+                        ralloc::free(block, new);
+                    }
+                }
+            }
+        }
+    }
+}
