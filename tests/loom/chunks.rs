@@ -9,8 +9,9 @@ use crate::{
     config::{FIRST_BLOCK_OFFSET, SLICE, SLICES, Tuning},
     memory::Memory,
     primitive,
+    recent::Recent,
 };
-use std::ptr::NonNull;
+use std::{mem, ptr::NonNull};
 
 type Shared = Memory<Kernel, Small>;
 
@@ -25,7 +26,13 @@ fn inside(run: &Run, slice: usize) -> NonNull<u8> {
 
 /// Claims a run, which reads zero if it is said to, and uses it.
 fn claim(memory: &Shared, slices: usize) -> Run {
-    let run = memory.claim(slices, 1, slices == 1).expect("memory");
+    // SAFETY: all zero remembers none.
+    let recent: Recent = unsafe { mem::zeroed() };
+    let run = match slices {
+        1 => memory.claim_page(slices, true, &recent),
+        _ => memory.claim(slices, 1),
+    };
+    let run = run.expect("memory");
     if run.is_clean() {
         for slice in [0, slices - 1] {
             // SAFETY: the slice is mapped.
