@@ -15,7 +15,7 @@ use crate::{
     hooks::Quiet,
     large::{free_odd_huge, odd_huge_size},
     process::Instance,
-    record::RED_ZONE,
+    record::{RED_ZONE, Record},
     slot::Slot,
 };
 
@@ -74,18 +74,25 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
     refuse::<I>(block)
 }
 
-/// The bytes of a block that has a [record](crate::record), to the byte; `None` if it has none. Ends the process if no block begins
-/// there.
+/// The slot of a live block that has a [record](crate::record), and the bytes that were asked for; `None` if it has none. Ends the process
+/// if no block begins there.
 #[cold]
-fn recorded_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize> {
+pub(crate) fn recorded<I: Instance>(
+    block: NonNull<u8>,
+) -> Option<(Slot<'static>, &'static Record, usize)> {
     let memory = &I::process().memory;
     let _quiet = Quiet::new(&memory.hooks, &memory.kernel);
-    let (_, record) = Slot::recorded(memory, block)?;
+    let (slot, record) = Slot::recorded(memory, block)?;
     if record.block() != block || !record.is_live() {
         refuse::<I>(block);
     }
-    // A block of no bytes is as good as one of one, to those who ask.
-    NonZeroUsize::new(record.size().max(1))
+    Some((slot, record, record.size()))
+}
+
+/// The bytes of a block that has a record. A block of no bytes is as good as one of one, to those who ask.
+fn recorded_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize> {
+    let (_, _, size) = recorded::<I>(block)?;
+    NonZeroUsize::new(size.max(1))
 }
 
 /// Give back a block that is not ours.

@@ -187,10 +187,7 @@ impl Heap {
         memory: &Memory<P, T>,
     ) -> bool {
         let (slices, small) = (class.page_slices(), class.is_small());
-        let claimed = memory
-            .claim_again(&self.recent, slices, small)
-            .or_else(|| memory.claim_page(slices, small));
-        let Some(run) = claimed else {
+        let Some(run) = memory.claim_page(slices, small, &self.recent) else {
             return false;
         };
         // SAFETY: we hold a slice of the chunk.

@@ -46,8 +46,9 @@ fn decide<I: Instance>() -> bool {
 
 /// Have `watchers` watch the allocator from now on, beside those that do already; see [`hooks`](Watchers).
 ///
-/// Blocks that the program has already are not known to them, nor are those that other threads hold in reserve: up to 64 small
-/// blocks of a size. An instance with [`Tuning::SECURITY`] watches by itself, and nobody else does. So the earlier the better: [`Instance::watchers`] is asked first of all.
+/// Blocks that the program has already are not known to them, nor are those that other threads hold in reserve: of each size at most
+/// those of a page. An instance with [`Tuning::SECURITY`] watches by itself, and nobody else does. So the earlier the better:
+/// [`Instance::watchers`] is asked first of all.
 ///
 /// ```
 /// use ralloc::{Watchers, watch};
@@ -336,7 +337,7 @@ pub(crate) unsafe fn reallocate<I: Instance>(
     size: usize,
     align: usize,
 ) -> Option<Option<NonNull<u8>>> {
-    let kept = live::<I>(block)?.2.min(size);
+    let kept = foreign::recorded::<I>(block)?.2.min(size);
     let Some(new) = allocate::<I>(size, align, false) else {
         return Some(None);
     };
@@ -356,7 +357,7 @@ pub(crate) unsafe fn reallocate<I: Instance>(
 pub(crate) unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, size: usize) -> Option<bool> {
     let memory = &I::process().memory;
     let quiet = Quiet::new(&memory.hooks, &memory.kernel);
-    let (slot, record, old) = live::<I>(block)?;
+    let (slot, record, old) = foreign::recorded::<I>(block)?;
     let offset = block.as_ptr().addr() - slot.whole_start().as_ptr().addr();
     if size == 0 || size > slot.whole_size() - offset - RED_ZONE {
         return Some(false);
@@ -378,16 +379,4 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, size: usiz
     };
     tell::<I>(event, site::<I>());
     Some(true)
-}
-
-/// The slot and the record of a live block, if it has one, and its size. Ends the process if there is no block although there should
-/// be one.
-fn live<I: Instance>(block: NonNull<u8>) -> Option<(Slot<'static>, &'static Record, usize)> {
-    let memory = &I::process().memory;
-    let _quiet = Quiet::new(&memory.hooks, &memory.kernel);
-    let (slot, record) = Slot::recorded(memory, block)?;
-    if record.block() != block || !record.is_live() {
-        refuse::<I>(block);
-    }
-    Some((slot, record, record.size()))
 }

@@ -41,7 +41,7 @@ pub(crate) struct Entry {
     pub(crate) count: AtomicUsize,
     /// Where in it a block of odd alignment begins, 0 if it is no such block. The complement of the address: who looks for
     /// pointers to blocks, to find out which have been forgotten, does not find one here.
-    pub(crate) odd: AtomicUsize,
+    odd: AtomicUsize,
 }
 
 /// In an extent: a whole chunk more was not asked for. The security build wants a guard behind blocks that end with a chunk.
@@ -53,8 +53,15 @@ const _: () = assert!(EXTENSIONS.is_power_of_two() && EXTENSION.is_power_of_two(
 impl Entry {
     /// Where a block of odd alignment begins in it, if it is one.
     pub(crate) fn odd_start(&self) -> Option<usize> {
+        // Relaxed, here and below: whoever frees the block was given it after it was noted.
         let word = self.odd.load(Ordering::Relaxed);
         (word != 0).then_some(!word)
+    }
+
+    /// Note that a block of odd alignment begins at `start`.
+    pub(crate) fn set_odd_start(&self, start: NonNull<u8>) {
+        self.odd
+            .store(!start.as_ptr().expose_provenance(), Ordering::Relaxed);
     }
 
     const fn free() -> Self {
@@ -197,7 +204,7 @@ impl Huge {
     pub(crate) fn odd(&self) -> impl Iterator<Item = NonNull<u8>> {
         let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
         let entries = segments.flatten().chain(&self.spill);
-        let odd = entries.filter(|entry| entry.odd.load(Ordering::Relaxed) != 0);
+        let odd = entries.filter(|entry| entry.odd_start().is_some());
         let bases = odd.map(|entry| entry.base.load(Ordering::Relaxed));
         bases
             .filter(|&base| base > RESERVED)

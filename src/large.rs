@@ -8,7 +8,6 @@ use crate::{
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE},
     guard::slices_behind,
     huge::Entry,
-    primitive::Ordering,
     process::Instance,
     thread,
 };
@@ -197,10 +196,7 @@ pub(crate) fn allocate_odd_huge<I: Instance>(
     let block = unsafe { base.add(offset) };
     if offset != 0 {
         if let Some((_, entry)) = I::process().memory.huge.containing(base) {
-            // Relaxed: whoever frees the block was given it after this.
-            entry
-                .odd
-                .store(!block.as_ptr().expose_provenance(), Ordering::Relaxed);
+            entry.set_odd_start(block);
         }
         if !block.as_ptr().addr().is_multiple_of(CHUNK) {
             // SAFETY: the word is in the mapping, which is ours, and in front of the block.

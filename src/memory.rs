@@ -124,28 +124,33 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// Claim the slices of a page.
-    pub(crate) fn claim_page(&self, slices: usize, small: bool) -> Option<Run> {
+    /// Claim the slices of a page: if there are such, of those that the heap gave back a moment ago.
+    pub(crate) fn claim_page(&self, slices: usize, small: bool, recent: &Recent) -> Option<Run> {
         // Large pages are for chunks that pages fill: among runs, whole large pages would become resident for their header.
         let large_pages = self.live() > T::LARGE_PAGES_ABOVE;
         // Slice 0 is reserved in the security build.
-        let run = self.claim_from(slices, 1, small && !T::SECURITY, large_pages)?;
-        self.unguarded(run)
+        let small = small && !T::SECURITY;
+        let again = recent.claim(&self.chunks, slices, small);
+        let run = again.or_else(|| self.claim_from(slices, 1, small, large_pages))?;
+        self.claimed(run)
     }
 
     /// Claim a run of slices, as [`ChunkTable::claim`].
     pub(crate) fn claim(&self, slices: usize, stride: usize) -> Option<Run> {
-        let run = self.claim_as_it_is(slices, stride)?;
-        self.unguarded(run)
+        let run = self.claim_from(slices, stride, false, false)?;
+        self.claimed(run)
     }
 
     /// Claim a run of slices that may be guarded.
     pub(crate) fn claim_as_it_is(&self, slices: usize, stride: usize) -> Option<Run> {
-        self.claim_from(slices, stride, false, false)
+        let run = self.claim_from(slices, stride, false, false)?;
+        self.note_claim(&run);
+        Some(run)
     }
 
-    /// The run, without a guard in it.
-    fn unguarded(&self, run: Run) -> Option<Run> {
+    /// A run that has just been claimed, without a guard in it.
+    fn claimed(&self, run: Run) -> Option<Run> {
+        self.note_claim(&run);
         if T::SECURITY && !self.unguard(&run, run.mask()) {
             self.release(&run, 0);
             return None;
@@ -177,18 +182,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
                 .next_power_of_two(),
             large_pages,
         };
-        let run = self
-            .chunks
-            .claim(slices, stride, small, growth, &self.kernel)?;
-        self.note_claim(&run);
-        Some(run)
-    }
-
-    /// Claim slices that a heap gave back a moment ago, if they are still free.
-    pub(crate) fn claim_again(&self, recent: &Recent, slices: usize, small: bool) -> Option<Run> {
-        let run = recent.claim(&self.chunks, slices, small && !T::SECURITY)?;
-        self.note_claim(&run);
-        self.unguarded(run)
+        self.chunks
+            .claim(slices, stride, small, growth, &self.kernel)
     }
 
     /// Tell the debugger that a run was claimed, and is in no block yet. Slice 0 begins with the chunk's header.

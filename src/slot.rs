@@ -11,7 +11,6 @@ use crate::{
     huge::Entry,
     memory::Memory,
     page::Page,
-    primitive::Ordering,
     record::Record,
 };
 
@@ -82,7 +81,7 @@ impl<'a> Slot<'a> {
         let may_have = match self {
             Self::Block { page, index, .. } => is_hooked(page) && index < page.whole_capacity(),
             Self::Run { page, .. } => is_hooked(page),
-            Self::Huge { entry, .. } => entry.odd.load(Ordering::Relaxed) != 0,
+            Self::Huge { entry, .. } => entry.odd_start().is_some(),
         };
         // SAFETY: pages and runs in which a block may have a record have slots that are large enough, and so are huge ones.
         may_have.then(|| unsafe { Record::of(self.whole_start()) })
