@@ -66,9 +66,8 @@ pub(crate) struct ChunkTable {
     pub(crate) extending: AtomicUsize,
     /// Slices that are mapped.
     pub(crate) committed: Tally,
-    /// Slices that are claimed, and their peak.
+    /// Slices that are claimed.
     claimed: Tally,
-    peak: Tally,
     /// Slices that are free and dirty: resident, and of no use to anybody.
     pub(crate) dirty: Tally,
     /// The slices of every chunk that are never free, and are not claimed either.
@@ -95,7 +94,6 @@ impl ChunkTable {
             extending: AtomicUsize::new(0),
             committed: Tally::new(0),
             claimed: Tally::new(0),
-            peak: Tally::new(0),
             dirty: Tally::new(0),
             donated: Donated::new(),
         }
@@ -206,25 +204,18 @@ impl ChunkTable {
         }
     }
 
-    /// Claim `slices` slices in one chunk, beginning at a multiple of `stride` slices; slice 0 only for pages of small
-    /// blocks. Maps more memory if there is none, as `growth` says.
+    /// Claim `slices` slices in one chunk, beginning at one of `starts`. Maps more memory if there is none, as `growth` says.
     pub(crate) fn claim(
         &self,
         slices: usize,
-        stride: usize,
-        small: bool,
+        starts: u64,
         growth: Growth,
         kernel: &impl Platform,
     ) -> Option<Run> {
-        let starts = starts(stride, small);
         // Each turn of the loop follows progress: ours, or that of another thread that took what we mapped.
         loop {
-            for (index, entry) in self.open_entries() {
-                if let Some(run) = entry.claim(slices, starts) {
-                    self.close_if_exhausted(index);
-                    self.count_claim(&run);
-                    return Some(run);
-                }
+            if let Some(run) = self.claim_mapped(slices, starts) {
+                return Some(run);
             }
             if !self.grow(growth, kernel) {
                 return None;
@@ -232,12 +223,19 @@ impl ChunkTable {
         }
     }
 
+    /// Claim `slices` slices in one chunk, beginning at one of `starts`, of what is mapped.
+    pub(crate) fn claim_mapped(&self, slices: usize, starts: u64) -> Option<Run> {
+        self.open_entries().find_map(|(index, entry)| {
+            let run = entry.claim(slices, starts)?;
+            self.close_if_exhausted(index);
+            self.count_claim(&run);
+            Some(run)
+        })
+    }
+
     fn count_claim(&self, run: &Run) {
-        // Relaxed: totals.
-        let claimed = self.claimed.fetch_add(run.slices, Ordering::Relaxed) + run.slices;
-        if claimed > self.peak.load(Ordering::Relaxed) {
-            self.peak.fetch_max(claimed, Ordering::Relaxed);
-        }
+        // Relaxed, both: totals.
+        self.claimed.fetch_add(run.slices, Ordering::Relaxed);
         if !run.is_clean() {
             self.dirty
                 .fetch_sub(run.dirty.count_ones() as usize, Ordering::Relaxed);
@@ -252,7 +250,7 @@ impl ChunkTable {
         self.claim_in(index, slices, 1 << first)
     }
 
-    /// Claim `slices` slices of the chunk with number `index` that begin at one of `starts`.
+    /// Claim `slices` slices of the chunk with number `index`, beginning at one of `starts`.
     pub(crate) fn claim_in(&self, index: usize, slices: usize, starts: u64) -> Option<Run> {
         let run = self.entry(index).claim(slices, starts)?;
         self.close_if_exhausted(index);
@@ -379,13 +377,12 @@ impl ChunkTable {
         );
     }
 
-    /// Bytes that are mapped, claimed, at most ever claimed, and free but dirty.
+    /// Bytes that are mapped, claimed, and free but dirty.
     pub(crate) fn totals(&self) -> Totals {
         let bytes = |slices: &Tally| slices.load(Ordering::Relaxed) * SLICE;
         Totals {
             mapped: bytes(&self.committed),
             claimed: bytes(&self.claimed),
-            peak: bytes(&self.peak),
             dirty: bytes(&self.dirty),
         }
     }
@@ -395,7 +392,6 @@ impl ChunkTable {
 pub(crate) struct Totals {
     pub(crate) mapped: usize,
     pub(crate) claimed: usize,
-    pub(crate) peak: usize,
     pub(crate) dirty: usize,
 }
 

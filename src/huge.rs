@@ -130,9 +130,8 @@ pub(crate) struct Huge {
     segments: [AtomicPtr<Entry>; SEGMENTS],
     spill: [Entry; SPILLED],
     pub(crate) cache: Cache,
-    /// Bytes in blocks, and their peak.
+    /// Bytes in blocks.
     live: Tally,
-    peak: Tally,
 }
 
 /// The size of the mapping for a request.
@@ -147,7 +146,6 @@ impl Huge {
             spill: [const { Entry::free() }; SPILLED],
             cache: Cache::new(),
             live: Tally::new(0),
-            peak: Tally::new(0),
         }
     }
 
@@ -173,7 +171,7 @@ impl Huge {
                 if cfg!(debug_assertions) {
                     entry.check();
                 }
-                self.count_live(span.size);
+                self.live.fetch_add(span.size, Ordering::Relaxed);
                 return true;
             }
         }
@@ -262,7 +260,7 @@ impl Huge {
                 entry.check();
             }
             if size >= old {
-                self.count_live(size - old);
+                self.live.fetch_add(size - old, Ordering::Relaxed);
             } else {
                 self.live.fetch_sub(old - size, Ordering::Relaxed);
             }
@@ -299,7 +297,7 @@ impl Huge {
         if self.insert(&span, asked, tables, kernel) {
             spill.set_free();
         } else {
-            self.count_live(size);
+            self.live.fetch_add(size, Ordering::Relaxed);
             spill.set_extent(size, asked);
             // Relaxed: as the extent.
             spill.count.store(0, Ordering::Relaxed);
@@ -408,13 +406,6 @@ impl Huge {
         }
     }
 
-    fn count_live(&self, bytes: usize) {
-        let live = self.live.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if live > self.peak.load(Ordering::Relaxed) {
-            self.peak.fetch_max(live, Ordering::Relaxed);
-        }
-    }
-
     /// Give everything back: blocks, cache and table.
     ///
     /// Pre: nobody uses a block any more, and no other thread is about.
@@ -444,10 +435,9 @@ impl Huge {
         self.live.store(0, Ordering::Relaxed);
     }
 
-    /// Bytes in blocks, at most ever in blocks, and in the cache.
-    pub(crate) fn totals(&self) -> (usize, usize, usize) {
-        let load = |bytes: &Tally| bytes.load(Ordering::Relaxed);
-        (load(&self.live), load(&self.peak), self.cache.bytes())
+    /// Bytes in blocks.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
     }
 }
 

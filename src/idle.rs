@@ -4,20 +4,35 @@ use ralloc_platform::Platform;
 
 use crate::{
     config::{KIB, Purge, Tuning},
+    huge::discard,
     memory::Memory,
     primitive::Ordering,
 };
 
 /// While there are large pages, idle memory in single slices may be this many times what is live, until housekeeping comes by.
 const IDLE_TIMES: usize = 8;
+/// Rounds of housekeeping that count as much as a whole [`Tuning::CHURN_WINDOW`] of memory given back.
+const ROUNDS: usize = 16;
 
 impl<P: Platform, T: Tuning> Memory<P, T> {
-    /// The program wants memory.
+    /// The program wants memory, and has it now.
     pub(crate) fn churn_up(&self, bytes: usize) {
-        // Relaxed, and no exchange: an estimate, that may miss a claim when two threads meet.
+        // What it has never had before is not what it wants again.
+        let bytes = bytes.saturating_sub(self.note_peak());
+        // Relaxed, here and below: estimates.
+        // No exchange: a claim may be missed when two threads meet.
         let churn = self.churn.load(Ordering::Relaxed) + bytes;
         self.churn
             .store(churn.min(T::CHURN_WINDOW), Ordering::Relaxed);
+    }
+
+    /// More may be in use now than ever before: how much more.
+    pub(crate) fn note_peak(&self) -> usize {
+        let live = self.live();
+        if live <= self.peak.load(Ordering::Relaxed) {
+            return 0;
+        }
+        live.saturating_sub(self.peak.fetch_max(live, Ordering::Relaxed))
     }
 
     /// The program gives memory back: what it wanted before counts for less.
@@ -30,14 +45,12 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Bytes that are free and resident.
     pub(crate) fn idle(&self) -> usize {
-        let (_, _, cached) = self.huge.totals();
-        self.chunks.totals().dirty + cached
+        self.chunks.totals().dirty + self.huge.cache.bytes()
     }
 
     /// Bytes that are in use.
     pub(crate) fn live(&self) -> usize {
-        let (huge, _, _) = self.huge.totals();
-        self.chunks.totals().claimed + huge
+        self.chunks.totals().claimed + self.huge.live()
     }
 
     /// Choose how much idle memory is kept.
@@ -71,9 +84,32 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         T::IDLE_FLOOR.max(live / T::IDLE_SHARE).max(churn)
     }
 
-    /// Give single slices back that have stayed idle although the program has gone on, if they are much as a share of what is live.
+    /// Before `more` bytes are mapped that the program has never had: what lies idle and does not serve it goes back, as far as there
+    /// would otherwise be more memory in use or idle than was ever in use.
+    ///
+    /// What was kept for its speed then costs no memory at the peak, and is given back only when there is a new peak: large blocks in
+    /// turn (large-pairs) took 255 MiB of faults instead of 79, of 5,580, and 72 MiB instead of 79 (figures of a model).
+    pub(crate) fn make_way(&self, more: usize) {
+        let most = self.peak.load(Ordering::Relaxed).max(self.live() + more);
+        self.trim_cache(most.saturating_sub(self.live() + more));
+    }
+
+    /// Give huge blocks back that wait for reuse, while more than `allowed` bytes lie idle.
+    pub(crate) fn trim_cache(&self, allowed: usize) {
+        while self.huge.cache.bytes() != 0 && self.idle() > allowed {
+            let Some(oldest) = self.huge.cache.take_oldest() else {
+                break;
+            };
+            discard(&oldest, &self.kernel);
+        }
+    }
+
+    /// Give back what has stayed idle although the program has gone on: huge blocks, and single slices if they are much as a share of
+    /// what is live.
     pub(crate) fn tidy(&self) {
+        self.churn_down(T::CHURN_WINDOW / ROUNDS);
         let allowed = self.idle_allowed();
+        self.trim_cache(allowed);
         let pieces = allowed.max(self.live() / 2);
         if self.idle() > pieces {
             self.purge(allowed / 2, pieces, 1);

@@ -96,9 +96,12 @@ pub(crate) fn allocate_huge<I: Instance>(
 pub(crate) fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let memory = &I::process().memory;
     let size = (size <= SIZE_MAX).then_some(size)?;
-    memory
+    memory.make_way(size);
+    let moved = memory
         .huge
-        .relocate(block, size, &memory.chunks, &memory.kernel)
+        .relocate(block, size, &memory.chunks, &memory.kernel)?;
+    memory.note_peak();
+    Some(moved)
 }
 
 /// Make a run `slices` slices long: give the tail back, or claim what lies behind.

@@ -7,7 +7,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
-    chunk_table::{ChunkTable, Growth},
+    chunk_table::{ChunkTable, Growth, starts},
     config::{
         CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, LARGE_PAGE, RESERVED_SLICES, SLICE, SLICES,
         STATE_SLICES, Tuning,
@@ -35,6 +35,8 @@ pub(crate) struct Memory<P, T> {
     pub(crate) epoch: AtomicU32,
     /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
     pub(crate) churn: Tally,
+    /// The most bytes that have ever been in use.
+    pub(crate) peak: Tally,
     /// Idle bytes above which the next purge is due: those that the last one could not give back are not tried again at
     /// once.
     pub(crate) purge_above: Tally,
@@ -85,6 +87,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
             churn: Tally::new(0),
+            peak: Tally::new(0),
             purge_above: Tally::new(0),
             purge: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
@@ -182,8 +185,11 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
                 .next_power_of_two(),
             large_pages,
         };
-        self.chunks
-            .claim(slices, stride, small, growth, &self.kernel)
+        let starts = starts(stride, small);
+        self.chunks.claim_mapped(slices, starts).or_else(|| {
+            self.make_way(CHUNK);
+            self.chunks.claim(slices, starts, growth, &self.kernel)
+        })
     }
 
     /// Tell the debugger that a run was claimed, and is in no block yet. Slice 0 begins with the chunk's header.
@@ -233,7 +239,10 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let size = span_size(asked.checked_add(self.guard_bytes())?)?;
         let (span, zeroed) = match self.huge.cache.take(size, align) {
             Some(span) => (self.cut(span, size), false),
-            None => (self.map_huge(size, align, asked)?, true),
+            None => {
+                self.make_way(size);
+                (self.map_huge(size, align, asked)?, true)
+            }
         };
         if !self.huge.insert(&span, asked, &self.chunks, &self.kernel) {
             discard(&span, &self.kernel);
@@ -294,12 +303,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             discard(&span, &self.kernel);
             return;
         }
-        while surplus(span.size) > 0 {
-            let Some(oldest) = cache.take_oldest() else {
-                break;
-            };
-            discard(&oldest, &self.kernel);
-        }
+        self.trim_cache(allowed.saturating_sub(span.size));
         if let Err(span) = cache.put(span) {
             discard(&span, &self.kernel);
         }
@@ -323,7 +327,10 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
                     self.cut(span, size - old);
                     true
                 }
-                None => self.extend_huge(&block, size - old),
+                None => {
+                    self.make_way(size - old);
+                    self.extend_huge(&block, size - old)
+                }
             };
             if !extended {
                 return false;

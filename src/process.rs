@@ -418,8 +418,7 @@ impl<I: Instance> Process<I> {
     /// Bytes that a [`reclaim`](Self::reclaim) makes fewer of.
     pub(crate) fn mapped_or_dirty(&self) -> usize {
         let chunks = self.memory.chunks.totals();
-        let (_, _, cached) = self.memory.huge.totals();
-        chunks.mapped + chunks.dirty + cached
+        chunks.mapped + chunks.dirty + self.memory.huge.cache.bytes()
     }
 
     /// A heap for a thread that has none: the one left last, else a new one.

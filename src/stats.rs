@@ -41,8 +41,8 @@ pub struct ClassUse {
 pub struct Stats {
     /// In blocks that are in use, see [`ClassUse::used`], runs and huge blocks.
     pub live: usize,
-    /// The most that pages, runs and huge blocks have ever taken up together, whole slices counted. The peaks of slices
-    /// and of huge blocks are added, though they may have come at different times.
+    /// The most that pages, runs and huge blocks have ever taken up together, whole slices counted; an estimate while threads are at
+    /// work.
     pub peak: usize,
     /// Mapped from the kernel: chunks, huge blocks, and huge blocks kept for reuse.
     pub mapped: usize,
@@ -78,11 +78,11 @@ pub fn stats<I: Instance>() -> Stats {
 impl<I: Instance> Process<I> {
     fn stats(&self) -> Stats {
         let chunks = self.memory.chunks.totals();
-        let (huge, huge_peak, cached) = self.memory.huge.totals();
+        let (huge, cached) = (self.memory.huge.live(), self.memory.huge.cache.bytes());
         let load = |counter: &crate::primitive::Tally| counter.load(Ordering::Relaxed);
         let mut stats = Stats {
             live: huge,
-            peak: chunks.peak + huge_peak,
+            peak: load(&self.memory.peak),
             mapped: chunks.mapped + huge + cached,
             retained: chunks.dirty + cached,
             runs: 0,

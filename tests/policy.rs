@@ -88,3 +88,72 @@ fn an_empty_page_goes_back_while_its_thread_does_other_things() {
         });
     }
 }
+
+/// Huge blocks of several sizes, each in the place of an earlier one. `look` is asked after each step.
+fn come_and_go(steps: usize, mut look: impl FnMut()) {
+    let mut live: [Option<Held>; 6] = Default::default();
+    for step in 0..steps {
+        let place = &mut live[step * 5 % 7 % 6];
+        if let Some(held) = place.take() {
+            held.free();
+        }
+        *place = Some(allocate((3 + step * 7 % 13) * MIB));
+        look();
+    }
+    live.into_iter().flatten().for_each(Held::free);
+}
+
+/// Memory is kept for huge blocks that come and go, as long as all of it has been in use at the same time before.
+#[test]
+fn what_is_kept_adds_nothing_at_the_peak() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let mut kept = 0;
+            come_and_go(200, || {
+                let stats = common::stats();
+                assert!(stats.huge + stats.retained <= stats.peak, "on {name}");
+                kept = kept.max(stats.retained);
+            });
+            assert!(kept > 16 * MIB, "{kept} bytes, on {name}");
+        });
+    }
+}
+
+/// What is kept because it was wanted again and again does not stay when the program goes on with other things.
+#[test]
+fn what_is_kept_goes_back_while_the_program_does_other_things() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            come_and_go(100, || ());
+            let before = common::stats().retained;
+            assert!(before > 16 * MIB, "{before} bytes, on {name}");
+            for _ in 0..64 {
+                // A refill brings 64 blocks at most, and every 64 refills a thread keeps house.
+                let others: Vec<_> = (0..64 * 64).map(|_| allocate(512)).collect();
+                others.into_iter().for_each(Held::free);
+            }
+            let after = common::stats().retained;
+            assert!(after <= 8 * MIB, "{after} bytes, on {name}");
+        });
+    }
+}
+
+/// Pages that were of a heap go back to it, though there is room below them.
+#[test]
+fn a_heap_takes_its_own_slices_first() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let slice = |held: &Held| held.address() / (64 * KIB);
+            let below = allocate(256 * KIB);
+            let own = allocate(8 * KIB);
+            let before = slice(&own);
+            assert!(slice(&below) < before, "on {name}");
+            below.free();
+            own.free();
+            c_abi::malloc_trim::<Case>();
+            let again = allocate(8 * KIB);
+            assert_eq!(slice(&again), before, "on {name}");
+            again.free();
+        });
+    }
+}

@@ -51,7 +51,7 @@ fn blocks_come_and_go_in_two_threads() {
             one.join();
             two.join();
             memory.huge.check();
-            assert_eq!(memory.huge.totals().0, 0, "nothing lives");
+            assert_eq!(memory.huge.live(), 0, "nothing lives");
         },
     );
 }
@@ -77,7 +77,7 @@ fn a_waiting_block_is_cut_joined_and_taken_once() {
             one.join();
             release(memory, two, 2);
             memory.huge.check();
-            assert_eq!(memory.huge.totals().0, 0, "nothing lives");
+            assert_eq!(memory.huge.live(), 0, "nothing lives");
         },
     );
 }
@@ -172,7 +172,7 @@ fn a_block_moves_while_another_takes_its_place() {
             release(memory, other, 1);
             mover.join();
             memory.huge.check();
-            assert_eq!(memory.huge.totals().0, 0, "nothing lives");
+            assert_eq!(memory.huge.live(), 0, "nothing lives");
         },
     );
 }
