@@ -4,5 +4,5 @@
 mod catalogue;
 mod outcome;
 
-pub use catalogue::{Heap, Kind, WORKLOADS, Workload};
-pub use outcome::{Kept, Outcome};
+pub use catalogue::{Group, Heap, Kind, WORKLOADS, Workload};
+pub use outcome::{Calls, Kept, Latency, Outcome};

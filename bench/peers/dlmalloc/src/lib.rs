@@ -109,3 +109,24 @@ pub unsafe extern "C" fn posix_memalign(
     unsafe { *place = block };
     0
 }
+
+/// GNU's `malloc_usable_size`. Without it a program that asks would ask the C library, about a block that is not its own.
+///
+/// # Safety
+///
+/// `block` is null, or comes from this library and has not been freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
+    const FLAGS: usize = 7;
+    const IN_USE: usize = 3;
+    if block.is_null() {
+        return 0;
+    }
+    // SAFETY: in front of a block is a word with the size of its chunk.
+    let head = unsafe { block.cast::<usize>().sub(1) };
+    // SAFETY: as above; only the holder of the block may change the size.
+    let head = unsafe { head.read() };
+    // A chunk that is a mapping of its own says that neither it nor the one before is in use.
+    let words = if head & IN_USE == 0 { 2 } else { 1 };
+    (head & !FLAGS) - words * size_of::<usize>()
+}

@@ -30,10 +30,25 @@ pub(crate) struct Args {
     /// Threads of the workloads that have several; by default one per core, at least two.
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-    /// Write bench/RESULTS.md even if this is not a complete run.
+    /// Begin no round that would not end within so many minutes; what is measured once comes on top, about three.
+    #[arg(long, default_value_t = 26.0)]
+    pub(crate) minutes: f64,
+    /// Write tables and plots again from the data of the last run, and measure nothing.
+    #[arg(long, conflicts_with_all = ["quick", "cost", "provide", "only", "peers"])]
+    pub(crate) render: bool,
+    /// The data that --render reads, in place of bench/results.json.
+    #[arg(long, value_name = "FILE", requires = "render")]
+    pub(crate) data: Option<PathBuf>,
+    /// The reasons, in place of bench/reasons.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reasons: Option<PathBuf>,
+    /// Where RESULTS.md, results.json and plots/ are written, in place of bench/.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write RESULTS.md, results.json and plots/ even if this is not a complete run.
     #[arg(long, conflicts_with = "no_write")]
     write: bool,
-    /// Do not write bench/RESULTS.md.
+    /// Do not write them.
     #[arg(long)]
     no_write: bool,
     /// Print only the targets and the figures reached.

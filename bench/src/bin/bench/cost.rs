@@ -22,7 +22,7 @@ pub(crate) fn peers(args: &Args) -> Result<Vec<&'static Peer>> {
 }
 
 /// One column for each pair: the medians of the quotients in the same round, and their geometric means.
-pub(crate) fn table(results: &Results<'_>, circumstances: &Circumstances) -> String {
+pub(crate) fn table(results: &Results, circumstances: &Circumstances) -> String {
     let ours = [("ralloc", "ralloc-secure")];
     let pairs: Vec<_> = ours
         .iter()

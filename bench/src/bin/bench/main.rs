@@ -1,49 +1,106 @@
 //! `bench`: the same work on ralloc and on its peers, in one run.
 //!
 //! It builds or installs the peers, runs each workload on each allocator in turn, prints the
-//! report, and after a complete run writes it to bench/RESULTS.md.
+//! report, and after a complete run writes it to bench/RESULTS.md, with the data in
+//! bench/results.json and the plots in bench/plots.
 
 mod args;
 mod cost;
+mod data;
+mod extras;
 mod machine;
 mod measure;
 mod peers;
+mod plots;
 mod provide;
+mod reasons;
 mod report;
 mod stats;
 mod targets;
 
-use std::fs;
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use args::Args;
+use bench::Workload;
 use clap::Parser;
 use measure::Plan;
 use provide::{Allocator, Workshop};
+use reasons::Reasons;
 use report::Circumstances;
 use stats::Results;
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    let out = args.out.clone().unwrap_or_else(|| provide::here(""));
+    let reasons = args.reasons.clone();
+    let reasons = Reasons::read(&reasons.unwrap_or_else(|| provide::here("reasons.toml")))?;
+    if args.render {
+        let data = args.data.clone();
+        let (results, circumstances) =
+            data::read(&data.unwrap_or_else(|| out.join("results.json")))?;
+        return write(&out, &results, &circumstances, &reasons);
+    }
     let workloads = args.workloads()?;
     let workshop = Workshop::open(args.programs.clone())?;
     if !args.provide.is_empty() {
         return provide(&args.provide, &workshop);
     }
     let (allocators, skipped) = allocators(&args, &workshop)?;
+    let (results, circumstances) = measure(&args, &workshop, workloads, allocators, skipped)?;
+    if args.cost.is_some() {
+        print!("{}", cost::table(&results, &circumstances));
+        return Ok(());
+    }
+    // The report is made from the file, so that it is the same when it is made again.
+    let last = workshop.scratch("bench-results.json");
+    data::write(&last, &results, &circumstances)?;
+    let (results, circumstances) = data::read(&last)?;
+    if args.targets {
+        print!("{}", report::target_table(&results));
+    } else {
+        print!("{}", report::report(&results, &circumstances, &reasons));
+    }
+    if args.writes() {
+        fs::create_dir_all(&out)?;
+        fs::copy(&last, out.join("results.json"))?;
+        write(&out, &results, &circumstances, &reasons)?;
+    }
+    Ok(())
+}
+
+/// Runs everything.
+fn measure(
+    args: &Args,
+    workshop: &Workshop,
+    workloads: Vec<&'static Workload>,
+    allocators: Vec<Allocator>,
+    skipped: Vec<String>,
+) -> Result<(Results, Circumstances)> {
+    for workload in &workloads {
+        if let Err(error) = provide::install_program(workload.name) {
+            eprintln!("{}: {error:#}", workload.name);
+        }
+    }
+    let rust = workloads
+        .iter()
+        .any(|workload| workload.name.starts_with("rust-"));
+    let rust = rust.then(|| workshop.rust_programs()).transpose()?;
     let before = machine::load();
     if before > machine::QUIET {
         eprintln!("warning: the load average is {before:.2}; other programs take part");
     }
     let plan = Plan {
-        workshop: &workshop,
+        workshop,
         allocators: &allocators,
         workloads: &workloads,
         rounds: args.rounds(),
         scale: args.scale(),
         threads: args.threads,
+        minutes: args.minutes,
+        rust,
     };
-    let cells = plan.run();
+    let (cells, rounds) = plan.run();
     let counts_calls =
         args.cost.is_none() && workloads.iter().any(|workload| workload.name == "hello");
     let system_calls = counts_calls.then(|| plan.system_calls()).and_then(|calls| {
@@ -51,35 +108,47 @@ fn main() -> Result<()> {
             .inspect_err(|error| eprintln!("system calls are not counted: {error:#}"))
             .ok()
     });
+    let timelines = match args.cost {
+        None => plan.timelines(),
+        Some(_) => Vec::new(),
+    };
     let results = Results {
-        allocators: &allocators,
-        workloads: &workloads,
+        allocators,
+        workloads,
         cells,
         system_calls,
+        timelines,
     };
     let circumstances = Circumstances {
         command: args.command(),
         date: time::OffsetDateTime::now_utc().date().to_string(),
-        rounds: args.rounds(),
+        rounds,
         quick: args.quick,
         load: (before, machine::load()),
         skipped,
+        machine: machine::describe(),
     };
-    if args.cost.is_some() {
-        print!("{}", cost::table(&results, &circumstances));
-        return Ok(());
-    }
-    let report = report::report(&results, &circumstances);
-    print!(
-        "{}",
-        if args.targets {
-            report::target_table(&results)
-        } else {
-            report.clone()
-        }
-    );
-    if args.writes() {
-        fs::write(provide::here("RESULTS.md"), report).context("bench/RESULTS.md")?;
+    Ok((results, circumstances))
+}
+
+/// Writes tables and plots, and says what is missing in them.
+fn write(
+    out: &Path,
+    results: &Results,
+    circumstances: &Circumstances,
+    reasons: &Reasons,
+) -> Result<()> {
+    fs::create_dir_all(out.join("plots"))?;
+    plots::write(&out.join("plots"), results)?;
+    let text = report::report(results, circumstances, reasons);
+    fs::write(out.join("RESULTS.md"), text).context("RESULTS.md")?;
+    let missing = reasons.behind(results);
+    let missing = missing.iter().filter(|behind| behind.reason.is_none());
+    for behind in missing {
+        eprintln!(
+            "no reason in reasons.toml: {}, {}: {:.2} of {}",
+            behind.workload, behind.what, behind.ratio, behind.peer
+        );
     }
     Ok(())
 }

@@ -7,14 +7,17 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::peers::{FAMILY, Peer, Product, Recipe, Source};
 
 /// An allocator that can be measured.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Allocator {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) version: String,
     /// What `LD_PRELOAD` has to say for it.
+    #[serde(skip)]
     pub(crate) preload: Option<PathBuf>,
 }
 
@@ -36,7 +39,8 @@ impl Workshop {
             return Ok(Workshop { target, programs });
         }
         let mut build = cargo("build");
-        build.args(["--package", "bench", "--bin", "workload", "--bin", "hello"]);
+        build.args(["--package", "bench"]);
+        build.args(["--bin", "workload", "--bin", "hello", "--bin", "program"]);
         build.arg("--manifest-path").arg(here("Cargo.toml"));
         build.arg("--target-dir").arg(&target);
         if beside.ends_with("release") {
@@ -53,20 +57,31 @@ impl Workshop {
         Ok(workshop)
     }
 
+    /// Builds the programs over well-known crates, on the system's allocator.
+    pub(crate) fn rust_programs(&self) -> Result<PathBuf> {
+        let target = self.target.join("rust-programs");
+        let mut build = cargo("build");
+        build.args(["--release", "--bin", "on-system", "--manifest-path"]);
+        build.arg(here("../tests/rust-programs/Cargo.toml"));
+        build.arg("--target-dir").arg(&target);
+        run(&mut build)?;
+        Ok(target.join("release/on-system"))
+    }
+
     /// A scratch file in the target directory.
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
         self.target.join(name)
     }
 
     /// ralloc itself, which somebody else has built.
-    pub(crate) fn ralloc(&self, name: &'static str, library: &Path) -> Result<Allocator> {
+    pub(crate) fn ralloc(&self, name: &str, library: &Path) -> Result<Allocator> {
         let preload = library
             .canonicalize()
             .with_context(|| format!("{}", library.display()))?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         settle(&preload)?;
         self.checked(Allocator {
-            name,
+            name: name.to_owned(),
             version,
             preload: Some(preload),
         })
@@ -93,7 +108,7 @@ impl Workshop {
             }
         };
         self.checked(Allocator {
-            name: peer.name,
+            name: peer.name.to_owned(),
             version,
             preload,
         })
@@ -157,6 +172,24 @@ impl Workshop {
         }
         Ok(allocator)
     }
+}
+
+/// A real program, the package that it comes with, and what shows that it is there.
+const PROGRAMS: [(&str, &str, &str); 4] = [
+    ("redis", "redis-server", "redis-benchmark"),
+    ("sqlite", "sqlite3", "sqlite3"),
+    ("compiler", "g++", "g++"),
+    ("python", "python3-minimal", "/usr/bin/python3"),
+];
+
+/// Makes sure that what a workload runs is installed.
+pub(crate) fn install_program(workload: &str) -> Result<()> {
+    for (name, package, program) in PROGRAMS {
+        if name == workload && output(program, &["--version"]).is_err() {
+            install_one_of(&[package])?;
+        }
+    }
+    Ok(())
 }
 
 /// Links an archive into a shared library, with some flag for each function of the family.

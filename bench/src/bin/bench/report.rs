@@ -2,16 +2,19 @@
 
 use std::fmt::Write;
 
-use bench::Heap;
+use bench::{Group, Heap, Workload};
 use comfy_table::{CellAlignment::Right, Table, presets::ASCII_MARKDOWN};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    machine,
-    stats::{CPU, Figure, PEAK, Results, TIME, median},
+    extras, machine,
+    reasons::{Behind, Reasons},
+    stats::{CPU, Figure, PEAK, Results, TIME, is_pattern, median},
     targets::{Reached, Target, share, targets},
 };
 
 /// What the report says besides the figures.
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Circumstances {
     pub(crate) command: String,
     pub(crate) date: String,
@@ -21,40 +24,95 @@ pub(crate) struct Circumstances {
     pub(crate) load: (f64, f64),
     /// Peers that could not be had, and why.
     pub(crate) skipped: Vec<String>,
+    /// Machine and tools.
+    pub(crate) machine: Vec<String>,
 }
 
 /// The whole report.
-pub(crate) fn report(results: &Results<'_>, circumstances: &Circumstances) -> String {
+pub(crate) fn report(
+    results: &Results,
+    circumstances: &Circumstances,
+    reasons: &Reasons,
+) -> String {
+    let behind = reasons.behind(results);
     let mut text = String::from("# Results\n\n");
-    text += &opening(results, circumstances);
+    text += &opening(results, circumstances, &behind);
     text += &target_table(results);
     text += &mean_table(results);
-    let subject = results.allocators[results.subject()].name;
-    section(
-        &mut text,
-        "Wall time, ms",
-        "Medians.",
-        &medians(results, TIME, 1000.0, 0),
-    );
-    let about = "Per round, then the median. Less than 1: the first is faster.";
-    let title = format!("Wall time, {subject} to each");
-    section(&mut text, &title, about, &ratios(results, TIME));
-    section(
-        &mut text,
-        "Peak RSS, MiB",
-        "Medians.",
-        &medians(results, PEAK, 1.0, 1),
-    );
-    let title = format!("Peak RSS, {subject} to each");
-    section(&mut text, &title, "", &ratios(results, PEAK));
+    text += &extras::plots(results);
+    text += &extras::behind_table(&behind);
+    let title = |group| match group {
+        Group::Pattern => "",
+        Group::Program => "Real programs: ",
+        _ => "Large in one way: ",
+    };
+    for group in [Group::Pattern, Group::Program, Group::Scale] {
+        text += &figures(results, group, title(group));
+    }
+    text += &extras::latency_tables(results);
     text += &hello_table(results);
     text += &kept_table(results);
     text += &workload_list(results);
     text
 }
 
+/// Time and memory of a group: medians, and ratios.
+fn figures(results: &Results, group: Group, prefix: &str) -> String {
+    let mut text = String::new();
+    if results
+        .workloads
+        .iter()
+        .all(|workload| workload.group != group)
+    {
+        return text;
+    }
+    let subject = &results.allocators[results.subject()].name;
+    let mut add = |title: String, about: &str, table: Table| {
+        let mut title = format!("{prefix}{title}");
+        // What follows a colon goes on in small letters.
+        if let Some(first) = title
+            .get(prefix.len()..prefix.len() + 1)
+            .filter(|_| !prefix.is_empty())
+        {
+            let first = if title[prefix.len()..].starts_with("RSS") {
+                first.to_owned()
+            } else {
+                first.to_lowercase()
+            };
+            title.replace_range(prefix.len()..prefix.len() + 1, &first);
+        }
+        section(&mut text, &title, about, &table);
+    };
+    let every = match group {
+        Group::Pattern => "Medians.",
+        _ => "Medians of every third round.",
+    };
+    add(
+        "Wall time, ms".to_owned(),
+        every,
+        medians(results, group, TIME, 1000.0, 0),
+    );
+    let about = "Per round, then the median. Less than 1: the first is faster.";
+    add(
+        format!("Wall time, {subject} to each"),
+        about,
+        ratios(results, group, TIME),
+    );
+    add(
+        "Peak RSS, MiB".to_owned(),
+        every,
+        medians(results, group, PEAK, 1.0, 1),
+    );
+    add(
+        format!("Peak RSS, {subject} to each"),
+        "",
+        ratios(results, group, PEAK),
+    );
+    text
+}
+
 /// The targets alone.
-pub(crate) fn target_table(results: &Results<'_>) -> String {
+pub(crate) fn target_table(results: &Results) -> String {
     let mut table = table(["target", "wanted", "reached", ""].map(str::to_owned));
     for Target {
         what,
@@ -74,7 +132,7 @@ pub(crate) fn target_table(results: &Results<'_>) -> String {
     text
 }
 
-fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
+fn opening(results: &Results, circumstances: &Circumstances, behind: &[Behind]) -> String {
     let Circumstances {
         command,
         date,
@@ -82,16 +140,13 @@ fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
         quick,
         load: (before, after),
         skipped,
+        machine,
     } = circumstances;
     let mut lines = vec![
         format!("`{command}`, {date}; rounds: {rounds}, the allocators in turn in each."),
         String::new(),
     ];
-    lines.extend(
-        machine::describe()
-            .into_iter()
-            .map(|line| format!("- {line}")),
-    );
+    lines.extend(machine.iter().map(|line| format!("- {line}")));
     lines.push(format!(
         "- load average: {before:.2} before, {after:.2} after"
     ));
@@ -101,7 +156,7 @@ fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
             "- fastest to slowest round of the same, at the median: {spread:.0} %"
         ));
     }
-    for allocator in results.allocators {
+    for allocator in &results.allocators {
         lines.push(format!("- {}: {}", allocator.name, allocator.version));
     }
     lines.extend(skipped.iter().map(|why| format!("- skipped: {why}")));
@@ -112,6 +167,15 @@ fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
     if *before > machine::QUIET {
         warnings.push("the machine was busy, do not trust the figures".to_owned());
     }
+    let missing = behind
+        .iter()
+        .filter(|behind| behind.reason.is_none())
+        .count();
+    if missing > 0 {
+        warnings.push(format!(
+            "{missing} figures in which ralloc is not the best have no reason, see below"
+        ));
+    }
     for case in results.disagreements() {
         warnings.push(format!("a wrong checksum: {case}"));
     }
@@ -119,11 +183,11 @@ fn opening(results: &Results<'_>, circumstances: &Circumstances) -> String {
     lines.join("\n") + "\n"
 }
 
-fn failures(results: &Results<'_>) -> Vec<String> {
+fn failures(results: &Results) -> Vec<String> {
     let rows = results.workloads.iter().zip(&results.cells);
     rows.flat_map(|(workload, row)| {
         row.iter()
-            .zip(results.allocators)
+            .zip(&results.allocators)
             .filter_map(|(cell, allocator)| {
                 let why = cell.failure.as_ref()?;
                 Some(format!(
@@ -136,7 +200,7 @@ fn failures(results: &Results<'_>) -> Vec<String> {
 }
 
 /// Geometric means of the subject to each peer.
-fn mean_table(results: &Results<'_>) -> String {
+fn mean_table(results: &Results) -> String {
     let subject = results.subject();
     let heading = [
         "to",
@@ -144,12 +208,16 @@ fn mean_table(results: &Results<'_>) -> String {
         "CPU time",
         "RSS, small heaps",
         "RSS, large heaps",
+        "programs, wall time",
+        "programs, RSS",
     ]
     .map(str::to_owned);
     let mut table = table(heading);
     for peer in results.peers() {
         let mean = |figure, heap: Option<Heap>| {
-            let pass = |workload: &bench::Workload| heap.is_none_or(|heap| workload.heap == heap);
+            let pass = |workload: &bench::Workload| {
+                heap.is_none_or(|heap| is_pattern(workload) && workload.heap == heap)
+            };
             show(
                 results
                     .mean((subject, peer), figure, pass)
@@ -157,18 +225,24 @@ fn mean_table(results: &Results<'_>) -> String {
                 2,
             )
         };
+        let programs = |figure| {
+            let mean = results.mean((subject, peer), figure, |one| one.group == Group::Program);
+            show(mean.map(|mean| mean.value), 2)
+        };
         table.add_row([
             results.allocators[peer].name.to_owned(),
             mean(TIME, None),
             mean(CPU, None),
             mean(PEAK, Some(Heap::Small)),
             mean(PEAK, Some(Heap::Large)),
+            programs(TIME),
+            programs(PEAK),
         ]);
     }
     let mut text = String::new();
     let best = results
         .best_peer()
-        .map_or("none", |best| results.allocators[best].name);
+        .map_or("none", |best| &results.allocators[best].name);
     let about = format!("Less than 1: less than the peer. Best peer by time: {best}.");
     let title = format!(
         "Geometric means, {} to each",
@@ -178,13 +252,22 @@ fn mean_table(results: &Results<'_>) -> String {
     text
 }
 
-fn medians(results: &Results<'_>, figure: Figure, factor: f64, digits: usize) -> Table {
+/// The workloads of a group, with their numbers.
+pub(crate) fn of_group(
+    results: &Results,
+    group: Group,
+) -> impl Iterator<Item = (usize, &&'static Workload)> {
+    let all = results.workloads.iter().enumerate();
+    all.filter(move |(_, workload)| workload.group == group)
+}
+
+fn medians(results: &Results, group: Group, figure: Figure, factor: f64, digits: usize) -> Table {
     let names = results
         .allocators
         .iter()
         .map(|allocator| allocator.name.to_owned());
     let mut table = table(["workload".to_owned()].into_iter().chain(names));
-    for (number, workload) in results.workloads.iter().enumerate() {
+    for (number, workload) in of_group(results, group) {
         let of = |which| {
             results
                 .median(number, which, figure)
@@ -202,28 +285,31 @@ fn medians(results: &Results<'_>, figure: Figure, factor: f64, digits: usize) ->
     table
 }
 
-fn ratios(results: &Results<'_>, figure: Figure) -> Table {
+fn ratios(results: &Results, group: Group, figure: Figure) -> Table {
     let subject = results.subject();
     let names = results
         .peers()
         .map(|peer| results.allocators[peer].name.to_owned());
     let mut table = table(["workload".to_owned()].into_iter().chain(names));
-    for (number, workload) in results.workloads.iter().enumerate() {
+    for (number, workload) in of_group(results, group) {
         let values = results
             .peers()
             .map(|peer| results.ratio(number, (subject, peer), figure));
         let values = values.map(|value| show(value, 2));
         table.add_row([workload.name.to_owned()].into_iter().chain(values));
     }
+    if group == Group::Scale {
+        return table;
+    }
     let means = results
         .peers()
-        .map(|peer| results.mean((subject, peer), figure, |_| true));
+        .map(|peer| results.mean((subject, peer), figure, |workload| workload.group == group));
     let means = means.map(|mean| show(mean.map(|mean| mean.value), 2));
     table.add_row(["geometric mean".to_owned()].into_iter().chain(means));
     table
 }
 
-fn hello_table(results: &Results<'_>) -> String {
+fn hello_table(results: &Results) -> String {
     let Some(hello) = results.workload("hello") else {
         return String::new();
     };
@@ -231,21 +317,20 @@ fn hello_table(results: &Results<'_>) -> String {
         "hello",
         "start to end, ms",
         "system calls",
+        "about memory, after the loader",
         "RSS, KiB",
         "private dirty, KiB",
     ];
     let mut table = table(heading.map(str::to_owned));
     for (which, allocator) in results.allocators.iter().enumerate() {
         let of = |figure| results.median(hello, which, figure);
-        let calls = results
-            .system_calls
-            .as_ref()
-            .map(|calls| calls[which] as f64);
+        let calls = results.system_calls.as_ref().map(|calls| calls[which]);
         let dirty = of(|sample| sample.outcome.private_dirty_kib.unwrap_or_default() as f64);
         table.add_row([
             allocator.name.to_owned(),
             show(of(TIME).map(|seconds| seconds * 1000.0), 2),
-            show(calls, 0),
+            show(calls.map(|calls| calls.all as f64), 0),
+            show(calls.map(|calls| calls.memory as f64), 0),
             show(of(PEAK).map(|mib| mib * 1024.0), 0),
             show(dirty, 0),
         ]);
@@ -260,7 +345,7 @@ fn hello_table(results: &Results<'_>) -> String {
     text
 }
 
-fn kept_table(results: &Results<'_>) -> String {
+fn kept_table(results: &Results) -> String {
     let workloads: Vec<usize> = ["free-1gib", "dead-threads"]
         .iter()
         .filter_map(|name| results.workload(name))
@@ -295,9 +380,9 @@ fn kept_table(results: &Results<'_>) -> String {
     text
 }
 
-fn workload_list(results: &Results<'_>) -> String {
+fn workload_list(results: &Results) -> String {
     let mut text = String::from("\n## Workloads\n\n");
-    for workload in results.workloads {
+    for workload in &results.workloads {
         let heap = if workload.heap == Heap::Small {
             "small"
         } else {
@@ -312,7 +397,7 @@ fn workload_list(results: &Results<'_>) -> String {
     text
 }
 
-fn table(heading: impl IntoIterator<Item = String>) -> Table {
+pub(crate) fn table(heading: impl IntoIterator<Item = String>) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(heading);
     for column in table.column_iter_mut().skip(1) {
@@ -321,7 +406,7 @@ fn table(heading: impl IntoIterator<Item = String>) -> Table {
     table
 }
 
-fn section(text: &mut String, title: &str, about: &str, table: &Table) {
+pub(crate) fn section(text: &mut String, title: &str, about: &str, table: &Table) {
     let _ = write!(text, "\n## {title}\n\n");
     if !about.is_empty() {
         let _ = write!(text, "{about}\n\n");
@@ -329,6 +414,6 @@ fn section(text: &mut String, title: &str, about: &str, table: &Table) {
     let _ = writeln!(text, "{table}");
 }
 
-fn show(value: Option<f64>, digits: usize) -> String {
+pub(crate) fn show(value: Option<f64>, digits: usize) -> String {
     value.map_or("failed".to_owned(), |value| format!("{value:.digits$}"))
 }

@@ -1,9 +1,9 @@
 //! Medians, ratios and means over what has been measured.
 
-use bench::Workload;
+use bench::{Group, Workload};
 
 use crate::{
-    measure::{Cell, Sample},
+    measure::{Cell, HelloCalls, Sample, Timeline},
     provide::Allocator,
 };
 
@@ -34,16 +34,18 @@ pub(crate) fn geometric_mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// All that has been measured.
-pub(crate) struct Results<'a> {
-    pub(crate) allocators: &'a [Allocator],
-    pub(crate) workloads: &'a [&'static Workload],
+pub(crate) struct Results {
+    pub(crate) allocators: Vec<Allocator>,
+    pub(crate) workloads: Vec<&'static Workload>,
     /// By workload, then by allocator.
     pub(crate) cells: Vec<Vec<Cell>>,
     /// System calls of `hello` by allocator, if they could be counted.
-    pub(crate) system_calls: Option<Vec<u64>>,
+    pub(crate) system_calls: Option<Vec<HelloCalls>>,
+    /// What was resident in the course of some workloads.
+    pub(crate) timelines: Vec<Timeline>,
 }
 
-impl Results<'_> {
+impl Results {
     /// The number of an allocator.
     pub(crate) fn allocator(&self, name: &str) -> Option<usize> {
         self.allocators
@@ -89,8 +91,11 @@ impl Results<'_> {
         if above.failure.is_some() || below.failure.is_some() {
             return None;
         }
-        let pairs = above.samples.iter().zip(&below.samples);
-        median(pairs.map(|(above, below)| figure(above) / figure(below)))
+        let pairs = above.samples.iter().filter_map(|above| {
+            let same = |below: &&Sample| below.round == above.round;
+            Some(figure(above) / figure(below.samples.iter().find(same)?))
+        });
+        median(pairs)
     }
 
     /// The geometric mean of the ratios over the workloads that pass, and how many they are.
@@ -122,12 +127,20 @@ impl Results<'_> {
         median(self.cells.iter().flatten().filter_map(spread))
     }
 
+    /// The peer to which ralloc's ratio is highest, and the ratio: the one that is best at this.
+    pub(crate) fn against_best(&self, workload: usize, figure: Figure) -> Option<(usize, f64)> {
+        let subject = self.subject();
+        self.peers()
+            .filter_map(|peer| Some((peer, self.ratio(workload, (subject, peer), figure)?)))
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+
     /// The peer with the least geometric mean of wall time.
     pub(crate) fn best_peer(&self) -> Option<usize> {
         let slowness = |which: usize| {
             // Any common denominator orders the peers.
             let pair = (which, self.peers().next()?);
-            Some(self.mean(pair, TIME, |_| true)?.value)
+            Some(self.mean(pair, TIME, is_pattern)?.value)
         };
         self.peers()
             .filter_map(|which| Some((which, slowness(which)?)))
@@ -149,12 +162,17 @@ impl Results<'_> {
             };
             let differ = row
                 .iter()
-                .zip(self.allocators)
+                .zip(&self.allocators)
                 .filter(move |(cell, _)| wrong(cell));
             differ.map(|(_, allocator)| format!("{} on {}", workload.name, allocator.name))
         })
         .collect()
     }
+}
+
+/// Whether a workload enters the means over all of them.
+pub(crate) fn is_pattern(workload: &Workload) -> bool {
+    workload.group == Group::Pattern
 }
 
 /// A geometric mean and the number of values in it.
@@ -164,9 +182,70 @@ pub(crate) struct Mean {
     pub(crate) over: usize,
 }
 
+/// Two workloads on two allocators: ralloc takes twice the time and half the memory.
+#[cfg(test)]
+pub(crate) fn example() -> (Results, crate::report::Circumstances) {
+    let sample = |round, seconds: f64, peak_kib| Sample {
+        round,
+        seconds,
+        cpu: seconds,
+        outcome: bench::Outcome {
+            seconds,
+            operations: 1,
+            checksum: 1,
+            peak_kib,
+            cpu: None,
+            kept: None,
+            private_dirty_kib: None,
+            latency: Some(bench::Latency::default()),
+        },
+    };
+    let cell = |seconds, peak| Cell {
+        samples: vec![sample(0, seconds, peak), sample(1, seconds * 1.5, peak)],
+        failure: None,
+    };
+    let row = || vec![cell(2.0, 1000), cell(1.0, 2000)];
+    let allocator = |name: &str| Allocator {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        preload: None,
+    };
+    let workloads = ["small", "latency"].map(|name| Workload::named(name).expect("it is there"));
+    let results = Results {
+        allocators: ["ralloc", "glibc"].map(allocator).into(),
+        workloads: workloads.into(),
+        cells: vec![row(), row()],
+        system_calls: None,
+        timelines: vec![Timeline {
+            workload: "small".to_owned(),
+            allocator: "ralloc".to_owned(),
+            points: vec![(0, 500), (10, 1000)],
+        }],
+    };
+    let circumstances = crate::report::Circumstances {
+        command: "cargo xtask bench".to_owned(),
+        date: "2026-01-01".to_owned(),
+        rounds: 2,
+        quick: false,
+        load: (0.1, 0.2),
+        skipped: Vec::new(),
+        machine: vec!["a machine".to_owned()],
+    };
+    (results, circumstances)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ratios_are_those_of_the_same_round() {
+        let (mut results, _) = example();
+        results.cells[0][0].samples.remove(0);
+        assert_eq!(results.ratio(0, (0, 1), TIME), Some(2.0));
+        results.cells[0][1].samples.remove(1);
+        assert_eq!(results.ratio(0, (0, 1), TIME), None);
+    }
 
     #[test]
     fn medians_and_means() {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bench::Kept;
+use bench::{Kept, Latency};
 
 use crate::memory::{Block, Chain};
 
@@ -76,6 +76,7 @@ pub(crate) struct Finding {
     pub(crate) tally: Tally,
     pub(crate) time: Duration,
     pub(crate) kept: Option<Kept>,
+    pub(crate) latency: Option<Latency>,
 }
 
 /// Runs and times the whole of a workload.
@@ -86,6 +87,7 @@ pub(crate) fn timed(work: impl FnOnce() -> Tally) -> Finding {
         tally,
         time: start.elapsed(),
         kept: None,
+        latency: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! `free-1gib`, `dead-threads`: what stays with the process when everything has been freed.
 
-use std::{thread, time::Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use bench::Kept;
 use fastrand::Rng;
@@ -28,11 +31,31 @@ pub(crate) fn free_1gib(job: &Job) -> Finding {
     blocks.iter_mut().for_each(|slot| tally.clear(slot));
     let time = start.elapsed();
     drop(blocks);
+    let mut kept = kept(bytes, before);
+    ordinary_activity(job, &mut rng);
+    kept.later_kib = Some(resident_kib().saturating_sub(before));
     Finding {
         tally,
         time,
-        kept: Some(kept(bytes, before)),
+        kept: Some(kept),
+        latency: None,
     }
+}
+
+/// A second of a program that holds a thousand small blocks and replaces some, with pauses as programs have them.
+fn ordinary_activity(job: &Job, rng: &mut Rng) {
+    let until = Instant::now() + Duration::from_secs(1).mul_f64(job.scale.min(1.0));
+    let mut live: Table<Option<Block>> = Table::new(1000);
+    let mut tally = Tally::default();
+    while Instant::now() < until {
+        for _ in 0..1000 {
+            let slot = &mut live[rng.usize(..1000)];
+            tally.clear(slot);
+            *slot = Some(Block::new(rng.usize(LEAST..2 * MEAN), 0));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    live.iter_mut().for_each(|slot| tally.clear(slot));
 }
 
 /// Threads that run at a time.
@@ -62,6 +85,7 @@ pub(crate) fn dead_threads(job: &Job) -> Finding {
         tally,
         time,
         kept: Some(kept(threads * MIB, before)),
+        latency: None,
     }
 }
 
@@ -74,5 +98,6 @@ fn kept(asked: usize, before: u64) -> Kept {
     Kept {
         asked_kib: asked as u64 / 1024,
         kept_kib: resident_kib().saturating_sub(before),
+        later_kib: None,
     }
 }

@@ -9,7 +9,9 @@ mod exchange;
 mod growth;
 mod job;
 mod kept;
+mod latency;
 mod memory;
+mod scale;
 mod sharing;
 mod sizes;
 mod small;
@@ -42,6 +44,11 @@ fn run(name: &str, job: &Job) -> Option<Finding> {
         "idle-threads" => threads::idle(job),
         "free-1gib" => kept::free_1gib(job),
         "dead-threads" => kept::dead_threads(job),
+        "fork" => scale::fork(job),
+        "busy-threads" => scale::busy_threads(job),
+        "sparse-20gib" => scale::sparse(job),
+        "latency" => latency::latency(job, job.threads),
+        "latency-crowd" => latency::latency(job, 4 * job.threads),
         _ => return None,
     })
 }
@@ -71,15 +78,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     memory::limit_time(MOST_SECONDS);
-    let Finding { tally, time, kept } =
-        run(&name, &job).ok_or_else(|| format!("no workload `{name}`"))?;
+    let Finding {
+        tally,
+        time,
+        kept,
+        latency,
+    } = run(&name, &job).ok_or_else(|| format!("no workload `{name}`"))?;
     let outcome = Outcome {
         seconds: time.as_secs_f64(),
         operations: tally.operations,
         checksum: tally.checksum,
         peak_kib: job::peak_kib(),
+        cpu: None,
         kept,
         private_dirty_kib: None,
+        latency,
     };
     println!("{outcome}");
     Ok(())

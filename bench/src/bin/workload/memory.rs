@@ -38,6 +38,21 @@ impl Block {
         block
     }
 
+    /// `malloc` alone, to be timed; nothing is written yet.
+    #[inline]
+    pub(crate) fn room(size: usize) -> Room {
+        // SAFETY: `malloc` takes any size.
+        Room(Block::adopt(unsafe { libc::malloc(size) }))
+    }
+
+    /// `malloc`, of which only the opening word and the last byte are written.
+    pub(crate) fn sparse(size: usize, tag: u32) -> Block {
+        let block = Block::room(size).0;
+        block.open(size, tag);
+        block.set_byte(size - 1, tag as u8);
+        block
+    }
+
     /// `calloc`; the places that are about to be written must be zero.
     #[inline]
     pub(crate) fn zeroed(size: usize, tag: u32) -> Block {
@@ -109,8 +124,7 @@ impl Block {
     /// Writes the opening word, the last byte, and something in each line or page from `from` on.
     #[inline]
     fn sign(&self, size: usize, tag: u32, from: usize) {
-        // SAFETY: a block has at least 8 bytes, and is ours alone.
-        unsafe { self.0.as_ptr().write(size as u64 | u64::from(tag) << 32) };
+        self.open(size, tag);
         let stride = stride(size);
         let mut at = from.next_multiple_of(stride).max(stride);
         while at < size {
@@ -122,14 +136,23 @@ impl Block {
         }
     }
 
+    /// Writes the opening word.
     #[inline]
-    fn word(&self) -> u64 {
+    fn open(&self, size: usize, tag: u32) {
+        // SAFETY: a block has at least 8 bytes, and is ours alone.
+        unsafe { self.0.as_ptr().write(size as u64 | u64::from(tag) << 32) };
+    }
+
+    /// The word that it opens with.
+    #[inline]
+    pub(crate) fn word(&self) -> u64 {
         // SAFETY: a block opens with an initialised word.
         unsafe { self.0.as_ptr().read() }
     }
 
+    /// What was asked for.
     #[inline]
-    fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.word() as u32 as usize
     }
 
@@ -147,6 +170,19 @@ impl Block {
         let place = unsafe { self.0.as_ptr().cast::<u8>().add(at) };
         // SAFETY: the block is ours alone.
         unsafe { place.write(value) };
+    }
+}
+
+/// A block that nobody has written to.
+#[must_use = "a block that is not freed leaks"]
+pub(crate) struct Room(Block);
+
+impl Room {
+    /// The first writes.
+    #[inline]
+    pub(crate) fn signed(self, size: usize, tag: u32) -> Block {
+        self.0.sign(size, tag, 0);
+        self.0
     }
 }
 
@@ -307,6 +343,21 @@ pub(crate) fn provider() -> Option<String> {
     let malloc = of(libc::malloc as *const c_void)?;
     let free = of(libc::free as *const c_void)?;
     (malloc == free).then_some(malloc)
+}
+
+/// Runs `work` in a child of `fork`, and says whether that ended by itself.
+pub(crate) fn in_child(work: impl FnOnce()) -> bool {
+    // SAFETY: this process has one thread, so that the child may do what this one may.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        work();
+        // SAFETY: ends the child without what the parent has left to do.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+    waited == child && child > 0 && status == 0
 }
 
 /// Kills this process after so many seconds: a workload that hangs is a result too.
