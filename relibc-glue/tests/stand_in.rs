@@ -89,6 +89,7 @@ situations_that_say_nothing! {
     memory_of_a_dead_thread_is_used_again
     forks_while_threads_allocate
     child_allocates_before_its_hook
+    child_frees_what_another_thread_had
     allocates_between_deactivation_and_exec
     two_copies_work_side_by_side
     functions_of_the_seam

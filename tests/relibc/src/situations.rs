@@ -52,6 +52,7 @@ situations! {
     memory_of_a_dead_thread_is_used_again
     forks_while_threads_allocate
     child_allocates_before_its_hook
+    child_frees_what_another_thread_had
     allocates_between_deactivation_and_exec
     two_copies_free_each_others_blocks
     two_copies_ask_about_each_others_blocks
@@ -369,6 +370,46 @@ fn child_allocates_before_its_hook() {
             kernel::exit(0);
         }
     }
+    verify();
+}
+
+/// A thread that waits while its process forks is not there in the child. What it had is used again there when it has been freed:
+/// that is what the child's hook is for.
+fn child_frees_what_another_thread_had() {
+    static BLOCKS: [AtomicPtr<u8>; 20_000] =
+        [const { AtomicPtr::new(core::ptr::null_mut()) }; 20_000];
+    static FILLED: Event = Event::new();
+    static FORKED: Event = Event::new();
+    let fill_all = |size: usize| {
+        for block in &BLOCKS {
+            block.store(malloc(size), Relaxed);
+        }
+    };
+    let free_all = || BLOCKS.iter().for_each(|block| free(block.load(Relaxed)));
+    threads::start();
+    let other = Thread::start(
+        |size| {
+            BLOCKS
+                .iter()
+                .for_each(|block| block.store(malloc(size), Relaxed));
+            FILLED.set();
+            FORKED.wait();
+        },
+        400,
+    );
+    FILLED.wait();
+    let arena = allocator::info().arena;
+    let child = threads::fork();
+    if child == 0 {
+        free_all();
+        fill_all(400);
+        require!(allocator::info().arena <= arena + (1 << 20));
+        kernel::exit(0);
+    }
+    require!(kernel::wait(child) == 0);
+    FORKED.set();
+    other.join();
+    free_all();
     verify();
 }
 

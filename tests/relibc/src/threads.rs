@@ -126,6 +126,12 @@ impl Event {
         // Acquire: pairs with the Release in `set`.
         self.0.load(Acquire) == 1
     }
+
+    pub(crate) fn wait(&self) {
+        while !self.is_set() {
+            yield_now();
+        }
+    }
 }
 
 fn yield_now() {
