@@ -31,7 +31,7 @@ pub const MIN_ALIGN: usize = GRANULE;
 #[inline(always)]
 pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
     if secure::is_on::<I>() {
-        return or_fail::<I>(secure::allocate::<I>(size, GRANULE));
+        return secure::allocate_plain::<I>(size);
     }
     if size > SMALL_MAX {
         return allocate_beyond_small::<I>(size);
@@ -81,6 +81,9 @@ pub fn allocate_zeroed<I: Instance>(size: usize) -> *mut u8 {
 pub fn allocate_aligned<I: Instance>(size: usize, align: usize) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
     if secure::is_on::<I>() {
+        if align <= GRANULE {
+            return secure::allocate_plain::<I>(size);
+        }
         return or_fail::<I>(secure::allocate::<I>(size, align));
     }
     if align <= GRANULE {
@@ -132,7 +135,7 @@ pub fn allocate_aligned_zeroed<I: Instance>(size: usize, align: usize) -> *mut u
 pub unsafe fn free<I: Instance>(block: *mut u8) {
     if secure::is_on::<I>() {
         // SAFETY: the caller's promise.
-        return unsafe { secure::free::<I>(block, None) };
+        return unsafe { secure::free::<I>(block) };
     }
     // 32 bits tell, and are tested in one instruction.
     if (block.addr() as u32).is_multiple_of(CHUNK as u32) {
@@ -162,7 +165,7 @@ pub unsafe fn free<I: Instance>(block: *mut u8) {
 pub unsafe fn free_sized<I: Instance>(block: *mut u8, size: usize) {
     if secure::is_on::<I>() {
         // SAFETY: the caller's promise.
-        return unsafe { secure::free::<I>(block, Some(size)) };
+        return unsafe { secure::free_sized::<I>(block, size) };
     }
     // SAFETY: the caller's promise.
     unsafe { free::<I>(block) }

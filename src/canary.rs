@@ -5,53 +5,115 @@
 
 use core::ptr::NonNull;
 
-/// Bytes behind the request that carry the pattern, at most. What comes behind them reads zero.
-pub(crate) const CANARY: usize = 32;
-
 /// Bytes of a word of the pattern.
 const WORD: usize = size_of::<u64>();
+
+/// Words of the window, and the window.
+const WORDS: usize = 4;
+type Window = [u64; WORDS];
+
+/// What lies behind the request is marked whole if it fits into so many bytes at the end of the block.
+pub(crate) const WINDOW: usize = size_of::<Window>();
+
+/// Bytes behind the request that are marked where there are more. What comes behind them reads zero.
+pub(crate) const CANARY: usize = WORD;
+
+/// Bytes behind a large or huge block that are watched: the canary, and zeros.
+pub(crate) const WATCHED: usize = 32;
 
 /// Each byte of a word between 0x80 and 0xbf.
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const FREE_BITS: u64 = 0x3f3f_3f3f_3f3f_3f3f;
 
+/// The last `n` bytes of the window, as masks.
+const LAST: [Window; WINDOW + 1] = {
+    let mut masks: [Window; WINDOW + 1] = [[0; WORDS]; WINDOW + 1];
+    let mut count = 0;
+    while count <= WINDOW {
+        let mut at = WINDOW - count;
+        while at < WINDOW {
+            let mut bytes = masks[count][at / WORD].to_ne_bytes();
+            bytes[at % WORD] = u8::MAX;
+            masks[count][at / WORD] = u64::from_ne_bytes(bytes);
+            at += 1;
+        }
+        count += 1;
+    }
+    masks
+};
+
+#[inline(always)]
 fn pattern(start: NonNull<u8>, key: usize) -> u64 {
-    let place = (start.as_ptr().addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mixed = (key as u64 ^ place).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    mixed & FREE_BITS | HIGH
+    // The two halves of a product, folded: each bit depends on all bits of the key.
+    let product = u128::from((start.as_ptr().addr() ^ key) as u64) * 0x9E37_79B9_7F4A_7C15;
+    (product as u64 ^ (product >> 64) as u64) & FREE_BITS | HIGH
 }
 
-/// Each word that the canary of a block of `size` bytes lies in, of which `asked` were asked for: where it is, and which of its bits are
-/// the canary's.
-fn words(start: NonNull<u8>, asked: usize, size: usize) -> impl Iterator<Item = (*mut u64, u64)> {
-    let end = size.min(asked + CANARY);
-    let length = end - asked;
-    (0..length.div_ceil(WORD)).map(move |number| {
-        let offset = end - (number + 1) * WORD;
-        let bytes = (length - number * WORD).min(WORD);
-        // The last bytes in memory.
-        let mask = if cfg!(target_endian = "little") {
-            u64::MAX << (8 * (WORD - bytes))
-        } else {
-            u64::MAX >> (8 * (WORD - bytes))
-        };
-        // SAFETY: a block has more bytes than a canary, so the words lie in it.
-        (unsafe { start.add(offset) }.as_ptr().cast::<u64>(), mask)
-    })
+/// The window of a block of `size` bytes, and which of its bits are marked if `slack` bytes are.
+///
+/// # Safety
+///
+/// The block has so many bytes; `size >= WINDOW >= slack`.
+#[inline(always)]
+unsafe fn window(start: NonNull<u8>, slack: usize, size: usize) -> (NonNull<Window>, Window) {
+    debug_assert!(slack <= WINDOW);
+    // SAFETY: the caller's promise.
+    let words = unsafe { start.add(size - WINDOW) };
+    // SAFETY: there are so many masks.
+    (words.cast(), unsafe { *LAST.get_unchecked(slack) })
+}
+
+/// Mark the last `slack` bytes of a block of a page that reads zero.
+///
+/// # Safety
+///
+/// The block is the caller's, of `size` bytes; `slack <= WINDOW`.
+#[inline(always)]
+pub(crate) unsafe fn mark_fresh(start: NonNull<u8>, slack: usize, size: usize, key: usize) {
+    let pattern = pattern(start, key);
+    // SAFETY: the caller's promise.
+    let (words, mask) = unsafe { window(start, slack, size) };
+    // SAFETY: the words lie in the block, and are aligned as it is.
+    unsafe { words.write(mask.map(|mask| pattern & mask)) };
+}
+
+/// Whether the last `slack` bytes of a block are marked.
+///
+/// # Safety
+///
+/// As for [`mark_fresh`].
+#[inline(always)]
+pub(crate) unsafe fn is_marked(start: NonNull<u8>, slack: usize, size: usize, key: usize) -> bool {
+    let pattern = pattern(start, key);
+    // SAFETY: the caller's promise.
+    let (words, mask) = unsafe { window(start, slack, size) };
+    // SAFETY: the words lie in the block.
+    let words = unsafe { words.read_unaligned() };
+    let wrong = |word: usize| (words[word] ^ pattern) & mask[word];
+    (0..WORDS).fold(0, |bits, word| bits | wrong(word)) == 0
 }
 
 /// Write the canary of a block of `size` bytes, of which `asked` were asked for.
 ///
 /// # Safety
 ///
-/// The block is the caller's; `size` is at least [`CANARY`] and more than `asked`.
+/// The block is the caller's, and longer than a window; `asked < size`.
 pub(crate) unsafe fn write(start: NonNull<u8>, asked: usize, size: usize, key: usize) {
     let pattern = pattern(start, key);
-    for (word, mask) in words(start, asked, size) {
-        // SAFETY: the word lies in the block.
-        let old = unsafe { word.read_unaligned() };
+    let slack = size - asked;
+    if slack <= WINDOW {
+        // SAFETY: the caller's promise.
+        let (words, mask) = unsafe { window(start, slack, size) };
+        // SAFETY: the words lie in the block.
+        let old = unsafe { words.read_unaligned() };
+        let new = core::array::from_fn(|word| old[word] & !mask[word] | pattern & mask[word]);
         // SAFETY: as above.
-        unsafe { word.write_unaligned(old & !mask | pattern & mask) };
+        unsafe { words.write_unaligned(new) };
+    } else {
+        // SAFETY: there is room for a word.
+        let word = unsafe { start.add(asked) };
+        // SAFETY: as above.
+        unsafe { word.cast::<u64>().write_unaligned(pattern) };
     }
 }
 
@@ -61,22 +123,135 @@ pub(crate) unsafe fn write(start: NonNull<u8>, asked: usize, size: usize, key: u
 ///
 /// As for [`write`].
 pub(crate) unsafe fn is_whole(start: NonNull<u8>, asked: usize, size: usize, key: usize) -> bool {
-    let pattern = pattern(start, key);
-    words(start, asked, size).all(|(word, mask)| {
-        // SAFETY: the word lies in the block.
-        unsafe { word.read_unaligned() & mask == pattern & mask }
-    })
+    let slack = size - asked;
+    if slack <= WINDOW {
+        // SAFETY: the caller's promise.
+        unsafe { is_marked(start, slack, size, key) }
+    } else {
+        // SAFETY: there is room for a word.
+        let word = unsafe { start.add(asked) };
+        // SAFETY: as above.
+        let word = unsafe { word.cast::<u64>().read_unaligned() };
+        word == pattern(start, key)
+    }
 }
 
-/// Whether `bytes` bytes from `start` on read zero.
+/// The most bytes of a block that are cleared and looked at without a loop.
+pub(crate) const SHORT: usize = 128;
+
+/// All bits of the `N` words at each of two places.
 ///
 /// # Safety
 ///
-/// They are the caller's; `start` and `bytes` are multiples of 8.
-pub(crate) unsafe fn is_zero(start: NonNull<u8>, bytes: usize) -> bool {
-    let words: NonNull<[u64]> = NonNull::slice_from_raw_parts(start.cast(), bytes / WORD);
-    // SAFETY: the caller's promise; any bytes are words.
-    let words = unsafe { words.as_ref() };
-    // Without a branch for each word: these are mostly few, or all zero.
-    words.iter().fold(0, |bits, word| bits | word) == 0
+/// They are the caller's.
+#[inline(always)]
+unsafe fn bits<const N: usize>(one: NonNull<u8>, other: NonNull<u8>) -> u64 {
+    // SAFETY: the caller's promise.
+    let one: [u64; N] = unsafe { one.cast().read() };
+    // SAFETY: as above.
+    let other: [u64; N] = unsafe { other.cast().read() };
+    let both: [u64; N] = core::array::from_fn(|word| one[word] | other[word]);
+    both.iter().fold(0, |bits, word| bits | word)
+}
+
+/// Whether a block of at most [`SHORT`] bytes reads zero.
+///
+/// # Safety
+///
+/// The block is the caller's; its size is a multiple of 16, and 32 at least.
+#[inline(always)]
+pub(crate) unsafe fn is_short_zero(start: NonNull<u8>, size: usize) -> bool {
+    let bits = if size <= 64 {
+        // SAFETY: the last half, which may overlap the first.
+        let last = unsafe { start.add(size - 32) };
+        // SAFETY: both lie in the block.
+        unsafe { bits::<4>(start, last) }
+    } else {
+        // SAFETY: as above.
+        let last = unsafe { start.add(size - 64) };
+        // SAFETY: as above.
+        unsafe { bits::<8>(start, last) }
+    };
+    bits == 0
+}
+
+/// Clear the first `size` bytes of a block, at most [`SHORT`].
+///
+/// # Safety
+///
+/// As for [`is_short_zero`].
+#[inline(always)]
+pub(crate) unsafe fn clear_short(start: NonNull<u8>, size: usize) {
+    if size <= 64 {
+        // SAFETY: as in `is_short_zero`.
+        let last = unsafe { start.add(size - 32) };
+        // SAFETY: as above.
+        unsafe { start.cast().write([0_u64; 4]) };
+        // SAFETY: as above.
+        unsafe { last.cast().write([0_u64; 4]) };
+    } else {
+        // SAFETY: as in `is_short_zero`.
+        let last = unsafe { start.add(size - 64) };
+        // SAFETY: as above.
+        unsafe { start.cast().write([0_u64; 8]) };
+        // SAFETY: as above.
+        unsafe { last.cast().write([0_u64; 8]) };
+    }
+}
+
+/// Whether a block reads zero.
+///
+/// # Safety
+///
+/// The block is the caller's; its size is a multiple of 16, and 32 at least.
+pub(crate) unsafe fn is_zero(start: NonNull<u8>, size: usize) -> bool {
+    const STEP: usize = SHORT / 2;
+    type Words = [u64; STEP / WORD];
+    if size <= SHORT {
+        // SAFETY: the caller's promise.
+        return unsafe { is_short_zero(start, size) };
+    }
+    // Without a branch for each step: blocks are mostly few steps, or all zero. The last step may overlap the one before.
+    let mut bits: Words = [0; STEP / WORD];
+    let steps = (0..size - STEP).step_by(STEP);
+    for offset in steps.chain(core::iter::once(size - STEP)) {
+        // SAFETY: the step lies in the block.
+        let step = unsafe { start.add(offset) };
+        // SAFETY: as above.
+        let words: Words = unsafe { step.cast().read() };
+        bits = core::array::from_fn(|word| bits[word] | words[word]);
+    }
+    bits.iter().fold(0, |bits, word| bits | word) == 0
+}
+
+/// Whether the last `bytes` bytes in front of `end` read zero, those of a block that is longer than a word.
+///
+/// # Safety
+///
+/// They are the caller's.
+pub(crate) unsafe fn is_tail_zero(end: NonNull<u8>, bytes: usize) -> bool {
+    let mut left = bytes;
+    let mut at = end;
+    let mut found = 0;
+    while left >= WORD {
+        // SAFETY: the caller's promise.
+        at = unsafe { at.sub(WORD) };
+        // SAFETY: as above.
+        found |= unsafe { at.cast::<u64>().read_unaligned() };
+        left -= WORD;
+    }
+    if left != 0 {
+        // SAFETY: the block is longer than a word, and so is what lies in front of the tail.
+        at = unsafe { at.sub(WORD) };
+        // SAFETY: as above.
+        let word = unsafe { at.cast::<u64>().read_unaligned() };
+        // The last bytes in memory.
+        let shift = 8 * (WORD - left) as u32;
+        found |= if cfg!(target_endian = "little") {
+            word >> shift
+        } else {
+            word << shift
+        };
+    }
+    found == 0
 }

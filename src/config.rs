@@ -73,6 +73,12 @@ pub(crate) const HEAP_SIZE: usize = 2 * KIB;
 #[cfg(target_pointer_width = "32")]
 pub(crate) const HEAP_SIZE: usize = KIB;
 
+/// Slices of a slab behind the heap records, in the security build: what threads have in stock.
+pub(crate) const STOCK_SLICES: usize = 3;
+
+/// Bytes for the stock of a heap.
+pub(crate) const STOCK_SIZE: usize = STOCK_SLICES * HEAP_SIZE;
+
 /// A large page, as most processors have them.
 pub(crate) const LARGE_PAGE: usize = if CHUNK < 4 * MIB { CHUNK / 2 } else { 2 * MIB };
 
@@ -251,6 +257,6 @@ pub struct Hardened;
 
 impl Tuning for Hardened {
     const SECURITY: bool = true;
-    /// The first three slices are not for blocks.
-    const FIRST_MAPPING: usize = 8 * SLICE;
+    /// The first three slices are not for blocks, nor are those of the first slab.
+    const FIRST_MAPPING: usize = 16 * SLICE;
 }

@@ -119,9 +119,9 @@ impl Directory {
         }
         let run = memory.claim_slab()?;
         if memory.hooks.has_debugger() {
-            memory.kernel.mark_defined(run.start(), SLICE);
+            memory.kernel.mark_defined(run.start(), run.slices * SLICE);
         }
-        run.clear(HEAP_SIZE * HEAPS_PER_SLAB);
+        run.clear(run.slices * SLICE);
         let null = core::ptr::null_mut();
         // Release: pairs with the Acquire in `heap`: the records are zero.
         let published = slab.records.compare_exchange(

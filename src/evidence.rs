@@ -32,16 +32,39 @@ pub(crate) fn run_bytes(page: &Page) -> usize {
     (page.slices() - 1) * SLICE
 }
 
+/// Where what is watched behind a large or huge block ends, and how many bytes of it are behind the canary.
+fn watched(start: NonNull<u8>, asked: usize, size: usize) -> (NonNull<u8>, usize) {
+    let end = size.min(asked + canary::WATCHED);
+    // SAFETY: it lies in the block.
+    (
+        unsafe { start.add(end) },
+        end.saturating_sub(asked + canary::CANARY),
+    )
+}
+
+/// Mark the end of a large or huge block.
 pub(crate) fn write_canary<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
     if asked < size {
+        let (end, zeros) = watched(start, asked, size);
+        // SAFETY: so many bytes of the block lie in front of its end.
+        let from = unsafe { end.sub(zeros) };
+        // SAFETY: nobody has asked for them.
+        unsafe { from.write_bytes(0, zeros) };
         // SAFETY: the block is ours, and large.
         unsafe { canary::write(start, asked, size, key::<I>()) };
     }
 }
 
+/// Look at the mark.
 pub(crate) fn check_canary<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
+    if asked >= size {
+        return;
+    }
+    let (end, zeros) = watched(start, asked, size);
     // SAFETY: a block in use, of so many bytes.
-    if asked < size && !unsafe { canary::is_whole(start, asked, size, key::<I>()) } {
+    let is_whole = unsafe { canary::is_whole(start, asked, size, key::<I>()) };
+    // SAFETY: as above.
+    if !is_whole || !unsafe { canary::is_tail_zero(end, zeros) } {
         die::<I>(OVERFLOW, start);
     }
 }
@@ -173,8 +196,9 @@ impl Live<'_> {
             Live::Block { page, start, .. } => {
                 let size = page.block_size.get() as usize;
                 let asked = asked_of_block::<I>(start, size);
-                check_canary::<I>(start, asked, size);
-                check_tail::<I>(start, asked, size);
+                if !is_end_whole(start, asked, size, key::<I>()) {
+                    die::<I>(OVERFLOW, start);
+                }
                 (start, asked, size)
             }
             Live::Run { chunk, start, .. } => {
@@ -218,21 +242,91 @@ fn asked_of_block<I: Instance>(start: NonNull<u8>, size: usize) -> usize {
     }
 }
 
-/// What lies behind the canary of a block of a page reads zero, but for the last word where that has a meaning.
-fn check_tail<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
-    let from = asked + canary::CANARY;
-    if from >= size {
-        return;
+/// Whether what stands behind the `asked` bytes of a block of a page is as it was written: the canary, then zeros, but for the last
+/// word where that has a meaning.
+fn is_end_whole(start: NonNull<u8>, asked: usize, size: usize, key: usize) -> bool {
+    // SAFETY: a block in use, of so many bytes.
+    let is_whole = unsafe { canary::is_whole(start, asked, size, key) };
+    let slack = size - asked;
+    if slack <= canary::WINDOW {
+        return is_whole;
     }
-    let is_wide = live::slack_of(live::live_with(size - asked)).is_none();
-    let to = size - if is_wide { size_of::<usize>() } else { 0 };
-    // SAFETY: the bytes lie in the block.
-    let tail = unsafe { start.add(from) };
-    let tail = NonNull::slice_from_raw_parts(tail, to.saturating_sub(from));
-    // SAFETY: as above, and nobody else uses them.
-    let tail: &[u8] = unsafe { tail.as_ref() };
-    if tail.iter().fold(0, |bits, byte| bits | byte) != 0 {
-        die::<I>(OVERFLOW, start);
+    let behind = if live::is_wide(slack) {
+        size_of::<usize>()
+    } else {
+        0
+    };
+    // SAFETY: it lies in the block.
+    let end = unsafe { start.add(size - behind) };
+    // SAFETY: as above.
+    is_whole && unsafe { canary::is_tail_zero(end, slack - canary::CANARY - behind) }
+}
+
+/// The short block that begins at `block` if all is as it should be and nothing about it is special: of a page of this thread's heap, live, with
+/// an end that nobody has written to. Where its page is, how many bytes it has, and how many were not asked for.
+#[inline(always)]
+pub(crate) fn find_short<'a, I: Instance>(
+    block: NonNull<u8>,
+    key: usize,
+) -> Option<(&'a Page, usize, usize)> {
+    if !is_ours::<I>(block) {
+        return None;
+    }
+    // SAFETY: the chunk is ours; a misuse may be that it is about to be unmapped.
+    let (owner, page) = unsafe { Chunk::locate(block) };
+    // Of a thread without a heap the address is 0, which no word is.
+    if owner.without(Owner::FULL).word() != thread::heap_address::<I>() || !page.begins_block(block)
+    {
+        return None;
+    }
+    let size = page.block_size.get() as usize;
+    if size > canary::SHORT {
+        return None;
+    }
+    // SAFETY: as above.
+    let state = unsafe { state_of(block) }.load(Ordering::Relaxed);
+    let slack = live::short_slack_of(state)?;
+    // SAFETY: the block is live.
+    unsafe { canary::is_marked(block, slack, size, key) }.then_some((page, size, slack))
+}
+
+/// As [`find_short`], of any length and of any heap. With the page, how many bytes were asked for, and whether the page is of this thread's
+/// heap.
+pub(crate) fn find_plain<'a, I: Instance>(
+    block: NonNull<u8>,
+    key: usize,
+) -> Option<(&'a Page, usize, bool)> {
+    if !is_ours::<I>(block) {
+        return None;
+    }
+    // SAFETY: as in `find_short`.
+    let chunk = unsafe { Chunk::of(block) };
+    let slice = Chunk::slice_of(block);
+    let owner = chunk.owner(slice);
+    if owner.has(Owner::UNOWNED | Owner::RUN) {
+        return None;
+    }
+    let head = chunk.head_of(slice, owner);
+    let (page, owner) = (chunk.page(head), chunk.owner(head));
+    if owner.has(Owner::INTERIOR | Owner::UNOWNED | Owner::RUN) || !page.begins_block(block) {
+        return None;
+    }
+    // SAFETY: as above.
+    let state = unsafe { state_of(block) }.load(Ordering::Relaxed);
+    let slack = live::exact_slack_of(state)?;
+    let size = page.block_size.get() as usize;
+    let asked = size.checked_sub(slack)?;
+    let is_ours = owner.heap_address() == thread::heap_address::<I>();
+    is_end_whole(block, asked, size, key).then_some((page, asked, is_ours))
+}
+
+/// How far a block of a page must be cleared, of which `asked` bytes were asked for, so that it reads zero: but for its last word
+/// where that has a meaning.
+pub(crate) fn dirty_bytes(asked: usize, size: usize) -> usize {
+    if size - asked <= canary::WINDOW {
+        size
+    } else {
+        asked + canary::CANARY
     }
 }
 
@@ -240,7 +334,7 @@ fn check_tail<I: Instance>(start: NonNull<u8>, asked: usize, size: usize) {
 ///
 /// Pre: `from <= asked < size`; the bytes from `from` on are given up.
 pub(crate) fn clear(start: NonNull<u8>, from: usize, asked: usize, size: usize) {
-    let to = size.min(asked + canary::CANARY);
+    let to = dirty_bytes(asked, size);
     // SAFETY: the bytes lie in the block.
     let first = unsafe { start.add(from) };
     // SAFETY: as above.

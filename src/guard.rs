@@ -10,7 +10,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::Chunk,
     chunk_entry::{Run, mask},
-    config::{CHUNK, SLICE, SLICES, Tuning},
+    config::{CHUNK, SLICE, SLICES, STOCK_SLICES, Tuning},
     huge::{discard, span_size},
     huge_cache::Span,
     memory::Memory,
@@ -20,6 +20,11 @@ use crate::{
 /// Slices behind a run that are its guard.
 pub(crate) const fn slices_behind<T: Tuning>() -> usize {
     T::SECURITY as usize
+}
+
+/// Slices of a slab: those of the heap records, and what threads have in stock.
+pub(crate) const fn slab_slices<T: Tuning>() -> usize {
+    if T::SECURITY { 1 + STOCK_SLICES } else { 1 }
 }
 
 /// Slices in front of the allocator's own records that are their guard. They stay claimed, and nobody's.
@@ -94,13 +99,14 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         Some(run)
     }
 
-    /// Claim a slice for the allocator's own records, out of reach of the blocks in front of it.
+    /// Claim slices for the allocator's own records, out of reach of the blocks in front of it.
     pub(crate) fn claim_slab(&self) -> Option<Run> {
         let in_front = slabs_guard::<T>();
-        let run = self.claim(in_front + 1, 1)?;
+        let slices = slab_slices::<T>();
+        let run = self.claim(in_front + slices, 1)?;
         let slab = Run {
             first: run.first + in_front,
-            slices: 1,
+            slices,
             ..run
         };
         self.guard(&run, run.mask() & !slab.mask());
@@ -127,8 +133,22 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// Give the run of a large block back: nobody touches it until it is given out again.
     #[inline(never)]
     pub(crate) fn release_guarded(&self, run: &Run) {
-        let is_guarded = T::SECURITY && self.guard(run, run.mask());
-        self.release(run, if is_guarded { 0 } else { run.slices });
+        if !T::SECURITY || !self.guard(run, run.mask()) {
+            return self.release(run, run.slices);
+        }
+        if let Some((base, first, slices)) = self.parked.keep_run(run) {
+            self.release(&self.chunks.held(base, first, slices), 0);
+        }
+    }
+
+    /// Let everybody have the addresses that are kept of freed large blocks.
+    pub(crate) fn empty_parked(&self) {
+        while let Some(span) = self.parked.take_span() {
+            discard(&span, &self.kernel);
+        }
+        while let Some((base, first, slices)) = self.parked.take_run() {
+            self.release(&self.chunks.held(base, first, slices), 0);
+        }
     }
 
     /// Bytes behind a huge block that are its guard, at least.

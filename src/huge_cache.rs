@@ -49,12 +49,12 @@ impl Span {
     }
 
     /// Address and size in one word: the address is a multiple of the chunk size, which leaves room for the size in chunks.
-    fn pack(&self) -> Option<usize> {
+    pub(crate) fn pack(&self) -> Option<usize> {
         let chunks = self.size / CHUNK;
         (chunks < CHUNK).then(|| self.start() | chunks)
     }
 
-    fn unpack(word: usize) -> Option<Self> {
+    pub(crate) fn unpack(word: usize) -> Option<Self> {
         let base = core::ptr::with_exposed_provenance_mut(word & !(CHUNK - 1));
         Some(Self {
             base: NonNull::new(base)?,

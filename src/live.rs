@@ -5,7 +5,7 @@
 //! out of order is misuse:
 //!
 //! ```text
-//! NEVER --extended--> HOME --handed out--> LIVE.. --given up by any thread--> FREED --arrived at the owner--> HOME
+//! NEVER --extended--> HOME --taken--> FREED --handed out--> LIVE.. --given up by any thread--> FREED --arrived at the owner--> HOME
 //! ```
 //!
 //! Equation: the blocks on a page's free list are those that are HOME, each of them once. So a link needs no key to be trusted: one that
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) const NEVER: u8 = 0;
 /// On the free list of its page.
 pub(crate) const HOME: u8 = 1;
-/// Given up by its user; in a quarantine, a ring or an inbox.
+/// Given up by its user; in a thread's stock, a ring or an inbox. In a stock may also be what nobody has had yet.
 pub(crate) const FREED: u8 = 2;
 /// From here on: in use. For a block of a page the difference tells how many of its bytes were not asked for.
 pub(crate) const LIVE: u8 = 3;
@@ -58,6 +58,18 @@ pub(crate) fn live_with(slack: usize) -> u8 {
     u8::try_from(slack + usize::from(LIVE) - 1).unwrap_or(WIDE)
 }
 
+/// Whether the last word of a block tells that so many of its bytes were not asked for.
+#[inline(always)]
+pub(crate) fn is_wide(slack: usize) -> bool {
+    slack > usize::from(WIDE - LIVE)
+}
+
+/// How many bytes of a live block were not asked for; `None` if it is not live, or if its last word tells.
+pub(crate) fn exact_slack_of(state: u8) -> Option<usize> {
+    let slack = state.wrapping_sub(LIVE);
+    (slack < WIDE - LIVE).then(|| usize::from(slack) + 1)
+}
+
 /// How many bytes of a live block were not asked for; `None` if its last word tells.
 #[inline(always)]
 pub(crate) fn slack_of(state: u8) -> Option<usize> {
@@ -72,18 +84,15 @@ const _: () = assert!(MEDIUM_MAX.is_multiple_of(STATE_GRANULE));
 ///
 /// The page is the caller's, in a chunk of a security build.
 pub(crate) unsafe fn clear(page: &Page) {
-    for slice in 0..page.slices() {
-        let first = page.slice() + slice;
-        // SAFETY: the slice lies in the chunk.
-        let start = unsafe { page.chunk().add(first * SLICE) };
-        for granule in (0..SLICE).step_by(STATE_GRANULE) {
-            // SAFETY: as above.
-            let address = unsafe { start.add(granule) };
-            // Relaxed: the page is published later.
-            // SAFETY: the caller's promise.
-            unsafe { state_of(address) }.store(NEVER, Ordering::Relaxed);
-        }
-    }
+    // SAFETY: the slice lies in the chunk.
+    let start = unsafe { page.chunk().add(page.slice() * SLICE) };
+    // SAFETY: the caller's promise.
+    let states = unsafe { state_of(start) };
+    let states = NonNull::from(states).cast::<u8>();
+    const { assert!(NEVER == 0) };
+    // Not atomic: the page is published later, and only misuse looks here before.
+    // SAFETY: the states of a page lie one behind the other.
+    unsafe { states.write_bytes(NEVER, page.slices() * SLICE / STATE_GRANULE) };
 }
 
 /// Whether a link leads to a block of `page` that may be on its free list.
@@ -191,8 +200,42 @@ pub(crate) unsafe fn serve_itself(start: NonNull<u8>, asked: usize, size: usize,
 /// # Safety
 ///
 /// The block is the caller's, and reads zero behind `asked`; `asked < size`.
-#[inline(always)]
 pub(crate) unsafe fn note(start: NonNull<u8>, asked: usize, size: usize, key: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { note_state(start, asked, size, key) };
+    // SAFETY: as above.
+    unsafe { canary::write(start, asked, size, key) };
+}
+
+/// As [`note`], of a short block that reads zero.
+///
+/// # Safety
+///
+/// As for [`note`]; `asked` is not so much less than `size` that the last word of the block would have to tell, or the canary be shorter than what
+/// lies behind.
+#[inline(always)]
+pub(crate) unsafe fn note_short(start: NonNull<u8>, asked: usize, size: usize, key: usize) {
+    let slack = size - asked;
+    // SAFETY: the caller's promise.
+    let state = unsafe { state_of(start) };
+    state.store(slack as u8 + (LIVE - 1), Ordering::Relaxed);
+    // SAFETY: as above.
+    unsafe { canary::mark_fresh(start, slack, size, key) };
+}
+
+/// How many bytes of a live block were not asked for, if they are all marked.
+#[inline(always)]
+pub(crate) fn short_slack_of(state: u8) -> Option<usize> {
+    let slack = usize::from(state.wrapping_sub(LIVE));
+    (slack < canary::WINDOW).then_some(slack + 1)
+}
+
+const _: () = assert!(canary::WINDOW <= (WIDE - LIVE) as usize);
+
+/// # Safety
+///
+/// As for [`note`].
+unsafe fn note_state(start: NonNull<u8>, asked: usize, size: usize, key: usize) {
     let state = live_with(size - asked);
     // SAFETY: the caller's promise.
     unsafe { state_of(start) }.store(state, Ordering::Relaxed);
@@ -202,8 +245,6 @@ pub(crate) unsafe fn note(start: NonNull<u8>, asked: usize, size: usize, key: us
         // SAFETY: as above.
         unsafe { word.write((size - asked) ^ key) };
     }
-    // SAFETY: the caller's promise.
-    unsafe { canary::write(start, asked, size, key) };
 }
 
 /// The last word of a block.

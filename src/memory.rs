@@ -15,6 +15,7 @@ use crate::{
     hooks::Hooks,
     huge::{Huge, discard, span_size},
     huge_cache::Span,
+    parked::Parked,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
     recent::Recent,
     waiting::Waiting,
@@ -46,6 +47,8 @@ pub(crate) struct Memory<P, T> {
     purge_lock: AtomicUsize,
     /// In the security build: what nobody can guess; 0 until it is asked for.
     key: AtomicUsize,
+    /// In the security build: freed large blocks that nobody may touch.
+    pub(crate) parked: Parked,
     /// In the security build: where the huge blocks were that were freed last.
     pub(crate) freed_huge: [AtomicUsize; FREED_HUGE],
     /// Purges, slices purged and chunks given back.
@@ -92,6 +95,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             purge: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
             key: AtomicUsize::new(0),
+            parked: Parked::new(),
             freed_huge: [const { AtomicUsize::new(0) }; FREED_HUGE],
             purges: Tally::new(0),
             purged_slices: Tally::new(0),
@@ -290,7 +294,16 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.churn_down(span.size);
         if T::SECURITY {
             // Whoever still uses the block is to be ended, and nobody is to find what it held.
-            discard(&span, &self.kernel);
+            // SAFETY: the span is ours alone.
+            let is_guarded = unsafe { self.kernel.guard(span.base, span.size) };
+            let leaving = if is_guarded {
+                self.parked.keep_span(span)
+            } else {
+                Some(span)
+            };
+            leaving.inspect(|span| {
+                discard(span, &self.kernel);
+            });
             return;
         }
         let cache = &self.huge.cache;
@@ -359,6 +372,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         while let Some(span) = self.huge.cache.take_oldest() {
             discard(&span, &self.kernel);
         }
+        self.empty_parked();
     }
 
     /// Take in memory that was not ours: whole slices behind a multiple of the chunk size become chunks, the rest serves for tables.

@@ -1,112 +1,82 @@
-//! Blocks that were freed a moment ago, in the security build. They wait in the words of the thread, in place of the free-list heads, which
-//! that build has no use for, and leave in an order that nobody can foresee: each that comes takes the place of another.
+//! What happens to blocks between two users, in the security build. A block that its own thread frees goes into the thread's
+//! [stock](crate::stock), waits there among others, and leaves by lot: to the next user, or home to its page when there are too many. A block of
+//! another heap goes the way of all remote frees.
 
 use core::ptr::NonNull;
 
-use ralloc_platform::{Platform, ThreadBlock};
+use ralloc_platform::ThreadBlock;
 
 use crate::{
     block::Block,
     canary,
-    config::{HEADS, SMALL_MAX, Tuning},
+    config::Tuning,
     fatal::{WRITE_AFTER_FREE, fatal},
     heap::{Heap, page_of},
     live,
     page::Page,
-    process::{Instance, Process},
+    process::{Busy, HEAP, Instance, Process},
     remote::Batch,
+    size_class::SizeClass,
+    stock::Stock,
 };
 
-/// The last head is where a thread keeps its random numbers.
-const RANDOM: usize = HEADS - 1;
-
-/// Places, and how many of them are for medium blocks: they hold so much more memory.
-const PLACES: usize = HEADS - 1;
-const MEDIUM_PLACES: usize = 8;
-const SMALL_PLACES: usize = PLACES - MEDIUM_PLACES;
-
-/// Bytes of a block that are looked at when it leaves: those that the allocator is about to write to.
+/// Bytes of a block that are looked at when it leaves for its page: those that the allocator is about to write to.
 const LOOKED_AT: usize = 32;
 
-/// A number below `below` that nobody can foresee who does not know the key.
-pub(crate) fn draw<I: Instance>(below: usize) -> usize {
-    let mut word = I::Thread::get_fixed::<RANDOM>();
-    if word == 0 {
-        word = I::process().memory.kernel.entropy() | 1;
-    }
-    // Marsaglia's xorshift; what comes out is multiplied, so that it does not tell the state.
-    word ^= word << 13;
-    word ^= word >> 7;
-    word ^= word << 17;
-    I::Thread::set_fixed::<RANDOM>(word);
-    let drawn = (word as u64).wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
-    ((drawn as usize & 0xffff) * below) >> 16
-}
-
-/// The block in a place.
-fn place<I: Instance>(number: usize) -> Option<Block> {
-    // SAFETY: the thread has more than `HEADS` words.
-    let link = unsafe { I::Thread::get(number) };
-    // SAFETY: a place holds the address of a block in our hands, or 0.
-    unsafe { Block::from_link(link) }
-}
-
-fn set_place<I: Instance>(number: usize, link: usize) {
-    // SAFETY: as in `place`.
-    unsafe { I::Thread::set(number, link) }
-}
-
-/// Have a block of `size` bytes wait that the thread's program has given up. Another leaves for it.
-pub(crate) fn hold<I: Instance>(heap: &Heap, block: Block, size: usize) {
-    let number = if size <= SMALL_MAX {
-        draw::<I>(SMALL_PLACES)
-    } else {
-        SMALL_PLACES + draw::<I>(MEDIUM_PLACES)
-    };
-    let other = place::<I>(number);
-    set_place::<I>(number, block.address());
-    if let Some(other) = other {
-        leave::<I>(heap, other);
+/// Have a block of `class` wait that the program of the thread has given up, and that reads zero.
+#[inline(always)]
+pub(crate) fn hold<I: Instance>(stock: &Stock, class: SizeClass, block: Block) {
+    if !stock.put(class, block) {
+        make_room::<I>(stock, class, block);
     }
 }
 
-/// Let all blocks go.
-pub(crate) fn empty<I: Instance>(heap: &Heap) {
-    for number in 0..PLACES {
-        if let Some(block) = place::<I>(number) {
-            set_place::<I>(number, 0);
-            look_at::<I>(block, None);
+/// There are enough blocks of the class: half of them go home.
+#[cold]
+#[inline(never)]
+fn make_room<I: Instance>(stock: &Stock, class: SizeClass, block: Block) {
+    // SAFETY: who has a stock has a heap.
+    let heap = unsafe { Heap::at(I::Thread::get_fixed::<HEAP>()) };
+    let _busy = Busy::new(heap);
+    let some = Stock::capacity(class).div_ceil(2);
+    stock.take_oldest(class, some, |other| leave::<I>(heap, other));
+    stock.put(class, block);
+}
+
+/// Let all blocks go home.
+pub(crate) fn empty<I: Instance>(heap: &Heap, stock: &Stock) {
+    check::<I>(stock);
+    for class in SizeClass::all() {
+        stock.take_oldest(class, stock.count(class), |block| {
             leave::<I>(heap, block);
-        }
+        });
     }
 }
 
 /// Look whether the blocks that wait have been written to. Ends the process if one has.
-pub(crate) fn check<I: Instance>() {
-    (0..PLACES)
-        .filter_map(place::<I>)
-        .for_each(|block| look_at::<I>(block, None));
+pub(crate) fn check<I: Instance>(stock: &Stock) {
+    for start in stock.blocks() {
+        look_at::<I>(start, page_of(start).0.block_size.get() as usize);
+    }
 }
 
-fn look_at<I: Instance>(block: Block, bytes: Option<usize>) {
-    let size = || page_of(block.start()).0.block_size.get() as usize;
-    let bytes = bytes.unwrap_or_else(size);
+fn look_at<I: Instance>(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the block is in our hands, and has so many bytes.
-    if !unsafe { canary::is_zero(block.start(), bytes) } {
+    if !unsafe { canary::is_zero(start, bytes) } {
         fatal(
             &I::process().memory.kernel,
             WRITE_AFTER_FREE,
-            block.address(),
+            start.as_ptr().addr(),
         );
     }
 }
 
 fn leave<I: Instance>(heap: &Heap, block: Block) {
-    look_at::<I>(block, Some(LOOKED_AT));
+    look_at::<I>(block.start(), LOOKED_AT);
     let (page, owner) = page_of(block.start());
     let process = I::process();
     if owner.heap_address() != heap.address() {
-        return send::<I>(process, heap, page, block);
+        return collect::<I>(process, heap, page, block);
     }
     // SAFETY: a block of the page, which is ours.
     unsafe { live::arrive(block, &process.memory.kernel) };
@@ -114,8 +84,20 @@ fn leave<I: Instance>(heap: &Heap, block: Block) {
     unsafe { heap.free_local(page, owner, block, &process.memory) };
 }
 
+/// Send a block home that lies in a page of another heap than that of the thread, which may have none.
+pub(crate) fn send<I: Instance>(heap: Option<&Heap>, page: &Page, block: Block) {
+    let process = I::process();
+    match heap {
+        Some(heap) => {
+            let _busy = Busy::new(heap);
+            collect::<I>(process, heap, page, block);
+        }
+        None => process.send(Batch::single(block)),
+    }
+}
+
 /// On its way to another heap.
-fn send<I: Instance>(process: &Process<I>, heap: &Heap, page: &Page, block: Block) {
+fn collect<I: Instance>(process: &Process<I>, heap: &Heap, page: &Page, block: Block) {
     if let Some(evicted) = heap.ring.add(page, block) {
         process.send(evicted);
         process.count_sent(heap, 1);
@@ -126,13 +108,6 @@ fn send<I: Instance>(process: &Process<I>, heap: &Heap, page: &Page, block: Bloc
     {
         process.flush(heap);
     }
-}
-
-/// Give a block back that a thread frees which has no heap.
-pub(crate) fn pass_by<I: Instance>(block: NonNull<u8>) {
-    // SAFETY: its user gives it up.
-    let block = unsafe { Block::from_ptr(block) };
-    I::process().send(Batch::single(block));
 }
 
 impl<I: Instance> Process<I> {

@@ -14,33 +14,83 @@
 //! | writing to a free block | when it leaves the quarantine, is handed out again, or its thread ends; to a large or huge one at once |
 //! | a link in a free block that has been changed | before the list is used |
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use crate::{
     block::Block,
     canary,
     chunk::Chunk,
-    config::{EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, Tuning},
-    evidence::{self, Live, die, find, key, run_bytes, write_canary},
+    config::{GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, STATE_GRANULE, Tuning},
+    evidence::{
+        self, Live, die, dirty_bytes, find, find_plain, find_short, key, run_bytes, write_canary,
+    },
     fatal::{CORRUPTED_LIST, DOUBLE_FREE, FREED_BLOCK, WRITE_AFTER_FREE, WRONG_SIZE},
     foreign, free_list,
     heap::{Heap, Refill},
     large::{allocate_huge, allocate_run, free_run},
-    live::{self, FREED, HOME, LIVE, NEVER, state_of},
+    live::{self, FREED, LIVE, NEVER, state_of},
+    page::Page,
     portion::Portion,
     primitive::Ordering,
-    process::{Busy, Instance},
+    process::{Busy, Failure, Instance},
     quarantine,
     size_class::SizeClass,
+    stock::Stock,
     thread,
 };
-
-/// Blocks that a page is asked for at a time, at most. They are shuffled.
-const BATCH: usize = 64;
 
 /// Whether an instance looks for misuse.
 pub(crate) const fn is_on<I: Instance>() -> bool {
     I::Tuning::SECURITY
+}
+
+/// The classes of small requests, a canary included, by granules of the request, rounded down.
+const OF_GRANULES: [SizeClass; SMALL_MAX / GRANULE] = {
+    let mut classes = [SizeClass::from_const(0); SMALL_MAX / GRANULE];
+    let mut granule = 0;
+    while granule < classes.len() {
+        let class = SizeClass::of_granule(granule + 1);
+        classes[granule] = if class.size() < STATE_GRANULE {
+            SizeClass::of_granule(STATE_GRANULE / GRANULE)
+        } else {
+            class
+        };
+        granule += 1;
+    }
+    classes
+};
+
+/// A block of `size` bytes at a multiple of the granule, all of them zero; null if there is no memory.
+#[inline(never)]
+pub(crate) fn allocate_plain<I: Instance>(size: usize) -> *mut u8 {
+    if size < SMALL_MAX
+        && let Some(stock) = thread::stock::<I>()
+        && let Some((block, bytes)) = stock.pick(OF_GRANULES[size / GRANULE])
+    {
+        let start = block.start();
+        if bytes > canary::SHORT {
+            return hand_out::<I>(block, bytes, size, stock.key());
+        }
+        // SAFETY: the block is ours, of so many bytes.
+        if !unsafe { canary::is_short_zero(start, bytes) } {
+            blame_writer::<I>(block);
+        }
+        // SAFETY: the block is ours, and reads zero; of the classes of short blocks only the smallest has so much room.
+        unsafe { live::note_short(start, size, bytes, stock.key()) };
+        return start.as_ptr();
+    }
+    allocate_slowly::<I>(size)
+}
+
+#[inline(never)]
+fn allocate_slowly<I: Instance>(size: usize) -> *mut u8 {
+    match allocate::<I>(size, GRANULE) {
+        Some(block) => block.as_ptr(),
+        None => {
+            I::on_failure(Failure::NoMemory);
+            ptr::null_mut()
+        }
+    }
 }
 
 /// A block of `size` bytes at a multiple of `align`, all of them zero.
@@ -106,20 +156,57 @@ pub(crate) fn note_exact<I: Instance>(block: NonNull<u8>, size: usize) {
 }
 
 fn allocate_block<I: Instance>(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
-    let block = match thread::heap_or_enter::<I>() {
-        Some(heap) => {
-            let _busy = Busy::new(heap);
-            match pop::<I>(heap, class) {
-                Some(block) => block,
-                None => refill::<I>(heap, class)?,
-            }
-        }
-        None => I::process().with_borrowed(|heap| match pop::<I>(heap, class) {
-            Some(block) => Some(block),
-            None => take::<I>(heap, class),
-        })??,
+    let (block, bytes) = match thread::stock::<I>().and_then(|stock| stock.pick(class)) {
+        Some(picked) => picked,
+        None => find_block::<I>(class)?,
     };
-    Some(hand_out::<I>(block, class.size(), size))
+    NonNull::new(hand_out::<I>(block, bytes, size, key::<I>()))
+}
+
+/// There is too little in stock, or no stock.
+#[cold]
+#[inline(never)]
+fn find_block<I: Instance>(class: SizeClass) -> Option<(Block, usize)> {
+    if let Some(heap) = thread::heap_or_enter::<I>() {
+        let stock = thread::stock::<I>()?;
+        restock::<I>(heap, stock, class);
+        return stock.pick_any(class);
+    }
+    let process = I::process();
+    let refill = process
+        .with_borrowed(|heap| process.refill(heap, class, Portion::ONE))
+        .flatten()?;
+    let block = open(refill.first, class.size(), refill.zeroed);
+    Some((block, class.size()))
+}
+
+/// Blocks for the thread's stock, more than must stay there if there is memory, and housekeeping when it is due.
+fn restock<I: Instance>(heap: &Heap, stock: &Stock, class: SizeClass) {
+    let _busy = Busy::new(heap);
+    let process = I::process();
+    if heap.tick::<I::Tuning>() {
+        process.keep_house(heap, class);
+        thread::arm::<I>();
+    }
+    let (reserve, most) = (Stock::reserve(class), Stock::capacity(class));
+    // As much room is left for what is freed.
+    let enough = (reserve + most).div_ceil(2).max(reserve + 1);
+    while stock.count(class) < enough {
+        match pop::<I>(heap, class) {
+            Some(block) => stock.put(class, open(block, class.size(), false)),
+            None => break,
+        };
+    }
+    while stock.count(class) <= reserve {
+        let missing = enough - stock.count(class);
+        let Some(refill) = process.refill(heap, class, Portion::at_most(missing)) else {
+            break;
+        };
+        // SAFETY: the batch is ours; it was looked at before it was taken.
+        for block in unsafe { free_list::drain(refill.first.address()) } {
+            stock.put(class, open(block, class.size(), refill.zeroed));
+        }
+    }
 }
 
 /// The first block of the current page.
@@ -136,85 +223,151 @@ fn pop<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
     page.pop()
 }
 
-/// Blocks for the current page, and housekeeping when it is due.
-#[cold]
-#[inline(never)]
-fn refill<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
-    if heap.tick::<I::Tuning>() {
-        I::process().keep_house(heap, class);
-        thread::arm::<I>();
-    }
-    take::<I>(heap, class)
-}
-
-/// A batch from the pages of the heap, one block of which is the caller's: the others are put back in another order.
-fn take<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
-    let limit = (EXTENSION / class.size()).clamp(1, BATCH);
-    let refill = I::process().refill(heap, class, Portion::at_most(limit))?;
-    // SAFETY: the blocks have a page.
-    let chunk = unsafe { Chunk::of(refill.first.start()) };
-    let slice = Chunk::slice_of(refill.first.start());
-    let page = chunk.page(chunk.head_of(slice, chunk.owner(slice)));
-    let mut batch = [refill.first; BATCH];
-    let mut count = 0;
-    // SAFETY: the batch is ours; it was looked at before it was taken.
-    for block in unsafe { free_list::drain(refill.first.address()) } {
-        batch[count] = block;
-        count += 1;
-        open(block, class.size(), refill.zeroed);
-    }
-    for left in (1..count).rev() {
-        batch.swap(left, quarantine::draw::<I>(left + 1));
-        page.push(batch[left]);
-    }
-    Some(batch[0])
-}
-
-/// A block of a batch that may be one that has never been given out, in memory that held something else.
-fn open(block: Block, size: usize, zeroed: bool) {
+/// A block that was on a list, and may be one that has never been given out, in memory that held something else.
+fn open(block: Block, size: usize, zeroed: bool) -> Block {
     // SAFETY: the block is ours, so its chunk is mapped.
     let state = unsafe { state_of(block.start()) };
-    if state.load(Ordering::Relaxed) == NEVER {
-        if !zeroed {
-            // SAFETY: the block is ours and has so many bytes.
-            unsafe { block.start().write_bytes(0, size) };
-        }
-        state.store(HOME, Ordering::Relaxed);
+    if state.load(Ordering::Relaxed) == NEVER && !zeroed {
+        // SAFETY: the block is ours and has so many bytes.
+        unsafe { block.start().write_bytes(0, size) };
     }
+    block.set_next(0);
+    state.store(FREED, Ordering::Relaxed);
+    block
 }
 
 /// The one block of a refill, for a thread that cannot reach its words yet.
 pub(crate) fn serve<I: Instance>(refill: &Refill, class: SizeClass, asked: usize) -> NonNull<u8> {
-    open(refill.first, class.size(), refill.zeroed);
-    hand_out::<I>(refill.first, class.size(), asked)
+    let block = open(refill.first, class.size(), refill.zeroed);
+    hand_out::<I>(block, class.size(), asked, key::<I>());
+    block.start()
 }
 
-/// A free block of `size` bytes goes to a user who asked for `asked` of them.
-fn hand_out<I: Instance>(block: Block, size: usize, asked: usize) -> NonNull<u8> {
+/// A free block of `size` bytes, which reads zero if nobody has written to it, goes to a user who asked for `asked` of them.
+#[inline(never)]
+fn hand_out<I: Instance>(block: Block, size: usize, asked: usize, key: usize) -> *mut u8 {
     let start = block.start();
-    block.set_next(0);
     // SAFETY: the block is ours, of so many bytes.
     if !unsafe { canary::is_zero(start, size) } {
-        die::<I>(WRITE_AFTER_FREE, start);
+        blame_writer::<I>(block);
     }
     // SAFETY: the block is ours, and reads zero.
-    unsafe { live::note(start, asked, size, key::<I>()) };
-    start
+    unsafe { live::note(start, asked, size, key) };
+    start.as_ptr()
 }
 
-/// Give a block back; `size` is what the program says that it has, if it says so.
+#[cold]
+#[inline(never)]
+fn blame_writer<I: Instance>(block: Block) -> ! {
+    die::<I>(WRITE_AFTER_FREE, block.start())
+}
+
+/// Give a block back.
 ///
 /// # Safety
 ///
 /// The block is given up. What else is expected of it is looked at.
-pub(crate) unsafe fn free<I: Instance>(block: *mut u8, size: Option<usize>) {
+#[inline(never)]
+pub(crate) unsafe fn free<I: Instance>(block: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { free_if::<I>(block, None, |_| true) };
+}
+
+/// Give a block back that the program says has `size` bytes.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline(never)]
+pub(crate) unsafe fn free_sized<I: Instance>(block: *mut u8, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { free_if::<I>(block, Some(size), |asked| asked == size) };
+}
+
+/// # Safety
+///
+/// As for [`free`].
+#[inline(always)]
+unsafe fn free_if<I: Instance>(
+    block: *mut u8,
+    size: Option<usize>,
+    has_size: impl FnOnce(usize) -> bool,
+) {
+    if let Some(start) = NonNull::new(block)
+        && let Some(stock) = thread::stock::<I>()
+        && let Some((page, bytes, slack)) = find_short::<I>(start, stock.key())
+        && has_size(bytes - slack)
+    {
+        // SAFETY: the block is live, so its chunk is mapped.
+        unsafe { state_of(start) }.store(FREED, Ordering::Relaxed);
+        // SAFETY: the block has so many bytes, and is given up.
+        unsafe { canary::clear_short(start, bytes) };
+        // SAFETY: given up.
+        return quarantine::hold::<I>(stock, page.class(), unsafe { Block::from_ptr(start) });
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free_longer::<I>(block, size) };
+}
+
+/// As [`free`], of what is not short, not of this thread's heap, or not as it should be.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[inline(never)]
+unsafe fn free_longer<I: Instance>(block: *mut u8, size: Option<usize>) {
+    if let Some(start) = NonNull::new(block)
+        && let Some(stock) = thread::stock::<I>()
+        && let Some((page, asked, is_ours)) = find_plain::<I>(start, stock.key())
+        && size.is_none_or(|size| size == asked)
+    {
+        // SAFETY: the block is live, so its chunk is mapped.
+        let state = unsafe { state_of(start) };
+        if is_ours {
+            state.store(FREED, Ordering::Relaxed);
+        } else if state.swap(FREED, Ordering::Relaxed) < LIVE {
+            die::<I>(DOUBLE_FREE, start);
+        }
+        clear_all(start, asked, page.block_size.get() as usize);
+        // SAFETY: given up.
+        let block = unsafe { Block::from_ptr(start) };
+        if is_ours {
+            quarantine::hold::<I>(stock, page.class(), block);
+        } else {
+            quarantine::send::<I>(thread::heap::<I>(), page, block);
+        }
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free_carefully::<I>(block, size) };
+}
+
+/// Make a block of `size` bytes read zero that has been given up, of which `asked` were asked for, and whose last word means nothing.
+fn clear_all(start: NonNull<u8>, asked: usize, size: usize) {
+    if size <= canary::SHORT {
+        // SAFETY: the block has so many bytes, and is given up.
+        unsafe { canary::clear_short(start, size) };
+    } else {
+        // SAFETY: as above.
+        unsafe { start.write_bytes(0, dirty_bytes(asked, size)) };
+    }
+}
+
+/// As [`free`], whatever it is.
+///
+/// # Safety
+///
+/// As for [`free`].
+#[cold]
+#[inline(never)]
+unsafe fn free_carefully<I: Instance>(block: *mut u8, size: Option<usize>) {
     let Some(block) = NonNull::new(block) else {
         return;
     };
     let Some(live) = find::<I>(block, DOUBLE_FREE) else {
         return foreign::free::<I>(block);
     };
-    let (start, asked, slot) = live.measure::<I>();
+    let (start, asked, _) = live.measure::<I>();
     let bytes = asked - live.offset().min(asked);
     // A run or huge block that was asked for with no bytes has one.
     let size = match live {
@@ -226,7 +379,7 @@ pub(crate) unsafe fn free<I: Instance>(block: *mut u8, size: Option<usize>) {
         die::<I>(WRONG_SIZE, block);
     }
     match live {
-        Live::Block { is_ours, .. } => free_block::<I>(start, asked, slot, is_ours),
+        Live::Block { page, is_ours, .. } => free_block::<I>(page, start, asked, is_ours),
         Live::Run { chunk, owner, .. } => {
             // SAFETY: the run is live, so its chunk is mapped.
             if unsafe { state_of(start) }.swap(FREED, Ordering::Relaxed) < LIVE
@@ -245,22 +398,17 @@ pub(crate) unsafe fn free<I: Instance>(block: *mut u8, size: Option<usize>) {
     }
 }
 
-fn free_block<I: Instance>(start: NonNull<u8>, asked: usize, size: usize, is_ours: bool) {
+fn free_block<I: Instance>(page: &Page, start: NonNull<u8>, asked: usize, is_ours: bool) {
     // SAFETY: the block is live, so its chunk is mapped.
-    let state = unsafe { state_of(start) };
-    if is_ours {
-        state.store(FREED, Ordering::Relaxed);
-    } else if state.swap(FREED, Ordering::Relaxed) < LIVE {
+    if unsafe { state_of(start) }.swap(FREED, Ordering::Relaxed) < LIVE {
         die::<I>(DOUBLE_FREE, start);
     }
-    evidence::clear(start, 0, asked, size);
-    match thread::heap_to_collect_in::<I>() {
-        Some(heap) => {
-            let _busy = Busy::new(heap);
-            // SAFETY: given up.
-            quarantine::hold::<I>(heap, unsafe { Block::from_ptr(start) }, size);
-        }
-        None => quarantine::pass_by::<I>(start),
+    evidence::clear(start, 0, asked, page.block_size.get() as usize);
+    // SAFETY: given up.
+    let block = unsafe { Block::from_ptr(start) };
+    match thread::stock::<I>().filter(|_| is_ours) {
+        Some(stock) => quarantine::hold::<I>(stock, page.class(), block),
+        None => quarantine::send::<I>(thread::heap_to_collect_in::<I>(), page, block),
     }
 }
 

@@ -79,7 +79,7 @@ impl SizeClass {
     ///
     /// Pre: `granule < HEADS`.
     #[inline]
-    pub(crate) fn of_granule(granule: usize) -> Self {
+    pub(crate) const fn of_granule(granule: usize) -> Self {
         Self(OF_GRANULE[granule])
     }
 
@@ -128,9 +128,19 @@ impl SizeClass {
         Self(index as u8)
     }
 
+    /// As [`from_index`](Self::from_index), for constants.
+    pub(crate) const fn from_const(index: usize) -> Self {
+        Self(index as u8)
+    }
+
+    /// All classes, smallest size first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..CLASSES).map(Self::from_index)
+    }
+
     /// The position of the class, smallest size first.
     #[inline]
-    pub(crate) fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 
@@ -142,13 +152,13 @@ impl SizeClass {
 
     /// Block size in bytes.
     #[inline]
-    pub(crate) fn size(self) -> usize {
+    pub(crate) const fn size(self) -> usize {
         SIZES[self.index()] as usize
     }
 
     /// Whether the class is served from free-list heads.
     #[inline]
-    pub(crate) fn is_small(self) -> bool {
+    pub(crate) const fn is_small(self) -> bool {
         self.index() < SMALL_CLASSES
     }
 

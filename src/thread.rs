@@ -16,7 +16,11 @@ use crate::{
     quarantine,
     remote::Batch,
     size_class::SizeClass,
+    stock::Stock,
 };
+
+/// In the security build, which has no use for the free-list heads: where the stock of the thread's heap is.
+const STOCK: usize = 0;
 
 /// Where the state of the thread is.
 const LIFE: usize = HEADS + 1;
@@ -93,7 +97,24 @@ fn set_life<I: Instance>(life: Life) {
 }
 
 fn set_heap<I: Instance>(address: usize) {
+    if I::Tuning::SECURITY {
+        // SAFETY: not 0, so the address of a heap record.
+        let heap = (address != 0).then(|| unsafe { Heap::at(address) });
+        I::Thread::set_fixed::<STOCK>(heap.map_or(0, Stock::address));
+        let memory = &I::process().memory;
+        stock::<I>().inspect(|stock| stock.prepare(memory.key(), || memory.kernel.entropy()));
+    }
     I::Thread::set_fixed::<HEAP>(address);
+}
+
+/// What the thread has in stock; `None` if it has no heap, and in all builds but the security build.
+#[inline(always)]
+pub(crate) fn stock<I: Instance>() -> Option<&'static Stock> {
+    if !I::Tuning::SECURITY {
+        return None;
+    }
+    // SAFETY: the word is 0 or the address of the stock of the thread's heap.
+    unsafe { Stock::at(I::Thread::get_fixed::<STOCK>()) }
 }
 
 /// As [`heap_or_enter`], for a thread that is about to free a block of another heap.
@@ -225,8 +246,8 @@ pub(crate) fn settle<I: Instance>() {
 
 /// Take the blocks in the thread's heads home.
 fn empty_heads<I: Instance>(heap: &'static Heap) {
-    if I::Tuning::SECURITY {
-        return quarantine::empty::<I>(heap);
+    if let Some(stock) = stock::<I>() {
+        return quarantine::empty::<I>(heap, stock);
     }
     for granule in 0..HEADS {
         let link = head::<I>(granule);
@@ -241,7 +262,7 @@ fn empty_heads<I: Instance>(heap: &'static Heap) {
 /// Check that every block in this thread's heads is of the class that the head serves. Returns how many there are.
 pub(crate) fn check_heads<I: Instance>() -> usize {
     if I::Tuning::SECURITY {
-        quarantine::check::<I>();
+        stock::<I>().inspect(|stock| quarantine::check::<I>(stock));
         return 0;
     }
     (0..HEADS)

@@ -8,8 +8,9 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::mask,
     config::{CHUNK, SLICE, SLICES},
-    guard::slabs_guard,
+    guard::{slab_slices, slabs_guard},
     heap::Heap,
+    huge::discard,
     primitive::Ordering,
     process::{Instance, Process},
     thread,
@@ -50,7 +51,10 @@ impl<I: Instance> Process<I> {
         }
         assert!(
             self.memory.epoch() != 0
-                || unowned == self.heaps.slabs() * (1 + slabs_guard::<I::Tuning>()),
+                || unowned
+                    == self.heaps.slabs()
+                        * (slab_slices::<I::Tuning>() + slabs_guard::<I::Tuning>())
+                        + self.memory.parked.slices(),
             "a slice that is claimed is in a page, a run or a slab"
         );
         thread::check_heads::<I>();
@@ -144,6 +148,10 @@ impl<I: Instance> Process<I> {
         self.memory
             .huge
             .dissolve(&self.memory.chunks, &self.memory.kernel);
+        while let Some(span) = self.memory.parked.take_span() {
+            discard(&span, &self.memory.kernel);
+        }
+        self.memory.parked.forget_runs();
         let chunks = &self.memory.chunks;
         for index in 0..chunks.entries() {
             let entry = chunks.entry(index);

@@ -1,5 +1,7 @@
 // Writes behind a block's end.
-// case: slack slack-realloc past-block linear | small medium large huge | same other remote | overflow | -
+// case: slack slack-realloc past-block | small medium large huge | same other remote | overflow | -
+// case: linear | small medium | same other remote | overflow / write after free: * | -
+// case: linear | large huge | same other remote | overflow | -
 // case: next-page | large | same other | unnoticed / SEGV / overflow | -
 // case: next-page | huge | same other | SEGV | -
 // case: runaway | small medium large huge | same other | SEGV | -
