@@ -1,11 +1,12 @@
 //! The allocator that every Rust program can have.
 
-use ralloc_platform::{StaticBlock, System, on_load};
+use ralloc_platform::{System, on_load};
 
 use crate::{
     config::Defaults,
     process::{Instance, Process},
     thread,
+    words::Words,
 };
 
 /// The instance behind [`Ralloc`](crate::Ralloc) and the functions at the root of the crate: the system's kernel, the default policy.
@@ -17,7 +18,7 @@ static PROCESS: Process<Global> = Process::new(System);
 // SAFETY: the state is one static.
 unsafe impl Instance for Global {
     type Platform = System;
-    type Thread = StaticBlock;
+    type Thread = Words;
     type Tuning = Defaults;
 
     #[inline(always)]

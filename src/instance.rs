@@ -4,8 +4,7 @@
 /// [`native`](crate::native); its state; and the words that each thread has for it (576 bytes).
 ///
 /// The allocator stands on the kernel that the program runs on, and follows the [`Tuning`](crate::Tuning) that is named. Several
-/// can live in one program, at most 16; blocks of one must not be given to another. Two of the same name, in different modules of a crate,
-/// must not stand at the same line and column of their files: the linker would take their words for the same and refuse them.
+/// can live in one program, at most 16; blocks of one must not be given to another.
 ///
 /// ```
 /// use core::alloc::{GlobalAlloc, Layout};

@@ -185,16 +185,18 @@ pub(crate) fn allocate_odd_huge<I: Instance>(
     front: usize,
 ) -> Option<(NonNull<u8>, Cleaner)> {
     // A window begins with the word for slice 0, so a block in that slice must not begin before its end. With an alignment
-    // close to a multiple of the chunk it takes some steps to get there.
+    // close to a multiple of the chunk it takes some steps to get there, and with one of less than a word as well.
     let steps = if align < CHUNK / 2 { 2 } else { WORD + 2 };
-    let room = align
-        .checked_mul(steps)
-        .and_then(|extra| size.checked_add(extra)?.checked_add(front))?;
+    let room = align.checked_mul(steps).and_then(|extra| {
+        size.checked_add(extra.max(align + WORD))?
+            .checked_add(front)
+    })?;
     let (base, cleaner) = allocate_huge::<I>(room, CHUNK)?;
     let mut offset = front + up_to(base.as_ptr().addr() + front, align);
     while (1..WORD).contains(&((base.as_ptr().addr() + offset) % CHUNK)) {
         offset += align;
     }
+    debug_assert!(offset + size <= room, "there is room for the block");
     // SAFETY: there is room for that.
     let block = unsafe { base.add(offset) };
     if offset != 0 {

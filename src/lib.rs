@@ -38,7 +38,7 @@
 //! | doors: what they share | `large` `foreign` `evidence` `secure` `resize` | blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
 //! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `verify` | the program break, and what the allocator holds |
-//! | doors: C and Rust | [`c_abi`] `instance` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` `secure_instance` | the verbs, as the outside knows them |
+//! | doors: C and Rust | [`c_abi`] `instance` `words` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` `secure_instance` | the verbs, as the outside knows them |
 //!
 //! Below all of them is the crate `ralloc-platform`: the kernel behind one trait.
 //!
@@ -82,6 +82,9 @@
 //! The next 63 requests of 17 to 32 bytes are twelve instructions each: the head is there, its link becomes the head.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
+
+#[cfg(all(feature = "std", not(test)))]
+extern crate std;
 
 // Numbers.
 mod primitive;
@@ -149,6 +152,8 @@ mod verify;
 pub mod leaks;
 pub mod c_abi;
 mod instance;
+#[cfg(feature = "global")]
+mod words;
 #[cfg(feature = "global")]
 mod global_instance;
 #[cfg(feature = "global")]

@@ -22,6 +22,15 @@ extern "C" fn hit_dealloc(block: *mut u8) {
     unsafe { GLOBAL.dealloc(block, LAYOUT) };
 }
 
+/// By way of the standard library's function, as collections and boxes go.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn hit_std_alloc() -> *mut u8 {
+    // SAFETY: the layout has a size.
+    unsafe { std::alloc::alloc(LAYOUT) }
+}
+
 fn main() {
     hit_dealloc(hit_alloc());
+    hit_dealloc(hit_std_alloc());
 }

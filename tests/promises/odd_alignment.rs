@@ -185,3 +185,25 @@ fn a_huge_block_becomes_a_large_one() {
         }
     }
 }
+
+/// A mapping of its own is as large as the block in it needs, wherever it begins: of alignments of less than a word it may be some steps.
+#[test]
+fn a_huge_block_ends_within_its_mapping() {
+    for align in [3, 5, 6, 7, 9, 11, 24] {
+        // So that the mapping ends with what there is room for.
+        for missing in 0..2 * align + 2 {
+            let size = (8 << 20) - missing;
+            // Where a block begins depends on where the mapping does.
+            let blocks: Vec<_> = (0..3).map(|_| ralloc::alloc(size, align)).collect();
+            for block in blocks {
+                // SAFETY: the block has so many bytes, and is freed once.
+                unsafe {
+                    let usable = ralloc::usable_size(block, size);
+                    assert!(usable >= size, "{usable} bytes of {size} at {align}");
+                    block.add(size - 1).write(7);
+                    ralloc::free(block, size);
+                }
+            }
+        }
+    }
+}

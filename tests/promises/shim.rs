@@ -64,6 +64,38 @@ ralloc::instance! {
     struct Large: Most;
 }
 
+#[path = "twin.rs"]
+mod left;
+#[path = "twin.rs"]
+mod right;
+
+/// Two modules have an allocator of one name at one place of their files: each has words of its own.
+#[test]
+fn allocators_of_one_name_are_two() {
+    use ralloc::platform::ThreadBlock;
+    type Words<I> = <I as Instance>::Thread;
+    std::thread::spawn(|| {
+        let block = native::alloc::<left::Twin>(100, 8);
+        let first = (0..72).find(|&index| {
+            // SAFETY: a block has 72 words.
+            unsafe { Words::<left::Twin>::get(index) != 0 }
+        });
+        assert!(first.is_some(), "the thread has a heap there");
+        for index in 0..72 {
+            // SAFETY: as above.
+            assert_eq!(unsafe { Words::<right::Twin>::get(index) }, 0);
+        }
+        let other = native::alloc::<right::Twin>(100, 8);
+        // SAFETY: allocated above with this size, each freed once, by the allocator that it is from.
+        unsafe {
+            native::free::<left::Twin>(block, 100);
+            native::free::<right::Twin>(other, 100);
+        }
+    })
+    .join()
+    .expect("the test passes");
+}
+
 /// A block with its size in it.
 struct Held<I: Instance>(NonNull<u8>, usize, std::marker::PhantomData<fn() -> I>);
 

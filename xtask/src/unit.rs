@@ -15,8 +15,13 @@ const LIMIT: Duration = Duration::from_secs(900);
 const FEATURES: &[&str] = &["--features", "partial,security,thread_oom,allocator-api2"];
 
 /// The packages with tests of their own, and how cargo is to build them.
-const SUITES: [(&str, &[&str]); 7] = [
+const SUITES: [(&str, &[&str]); 8] = [
     ("ralloc", FEATURES),
+    // Once more what a program sees, with its threads' words where the standard library has them.
+    (
+        "ralloc",
+        &["--features", "std,thread_oom", "--test", "promises"],
+    ),
     ("ralloc-platform", &["--features", "sim"]),
     ("relibc-glue", &[]),
     ("launcher", &[]),

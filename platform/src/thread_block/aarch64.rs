@@ -12,14 +12,15 @@ const WORD: usize = 8;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
         unsafe {
             core::arch::asm!(
-                concat!("adrp {distance}, :gottprel:", $($symbol)*),
-                concat!("ldr {distance}, [{distance}, :gottprel_lo12:", $($symbol)*, "]"),
+                concat!("adrp {distance}, :gottprel:", $($symbol)*, "_{id}"),
+                concat!("ldr {distance}, [{distance}, :gottprel_lo12:", $($symbol)*, "_{id}]"),
                 distance = out(reg) distance,
+                id = const $id,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }
@@ -32,14 +33,15 @@ macro_rules! distance_of_thread_block {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: computes a constant, of at most 24 bits.
         unsafe {
             core::arch::asm!(
-                concat!("movz {distance}, #:tprel_g1:", $($symbol)*),
-                concat!("movk {distance}, #:tprel_g0_nc:", $($symbol)*),
+                concat!("movz {distance}, #:tprel_g1:", $($symbol)*, "_{id}"),
+                concat!("movk {distance}, #:tprel_g0_nc:", $($symbol)*, "_{id}"),
                 distance = out(reg) distance,
+                id = const $id,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }

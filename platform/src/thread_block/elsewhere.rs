@@ -18,3 +18,11 @@ macro_rules! thread_block {
         }
     };
 }
+
+/// As [`thread_block!`](crate::thread_block): on these systems a thread-local of the standard library may allocate.
+#[macro_export]
+macro_rules! std_thread_block {
+    ($($block:tt)*) => {
+        $crate::thread_block! { $($block)* }
+    };
+}

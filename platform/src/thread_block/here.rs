@@ -30,6 +30,13 @@ pub mod words;
 #[doc(hidden)]
 pub mod words;
 
+#[cfg(not(windows))]
+#[path = "standard.rs"]
+mod standard;
+#[cfg(not(windows))]
+#[doc(hidden)]
+pub use standard::Cells;
+
 #[cfg(not(all(target_arch = "x86_64", feature = "local-exec", not(windows))))]
 #[path = "static_block.rs"]
 mod static_block;
@@ -37,3 +44,14 @@ mod static_block;
 #[path = "x86_64_local_exec.rs"]
 mod static_block;
 pub use static_block::StaticBlock;
+#[doc(hidden)]
+pub use storage::words_id;
+
+/// As [`thread_block!`](crate::thread_block): on this system not every standard library has thread-locals of the compiler's.
+#[cfg(windows)]
+#[macro_export]
+macro_rules! std_thread_block {
+    ($($block:tt)*) => {
+        $crate::thread_block! { $($block)* }
+    };
+}

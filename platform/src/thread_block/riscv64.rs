@@ -12,13 +12,14 @@ const WORD: usize = 8;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
         unsafe {
             core::arch::asm!(
-                concat!("la.tls.ie {distance}, ", $($symbol)*),
+                concat!("la.tls.ie {distance}, ", $($symbol)*, "_{id}"),
                 distance = out(reg) distance,
+                id = const $id,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }
@@ -31,17 +32,18 @@ macro_rules! distance_of_thread_block {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: computes a constant. A linker that shortens the pair would put the thread pointer into it.
         unsafe {
             core::arch::asm!(
                 ".option push",
                 ".option norelax",
-                concat!("lui {distance}, %tprel_hi(", $($symbol)*, ")"),
-                concat!("addi {distance}, {distance}, %tprel_lo(", $($symbol)*, ")"),
+                concat!("lui {distance}, %tprel_hi(", $($symbol)*, "_{id})"),
+                concat!("addi {distance}, {distance}, %tprel_lo(", $($symbol)*, "_{id})"),
                 ".option pop",
                 distance = out(reg) distance,
+                id = const $id,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }

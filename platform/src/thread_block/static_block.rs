@@ -10,7 +10,7 @@ pub struct StaticBlock;
 // The version is in the symbol so that two releases in one static link do not share a block; it is hidden, so two
 // shared objects cannot.
 crate::define_thread_block!(
-    StaticBlock,
+    StaticBlock, 0;
     "ralloc_thread_block_",
     env!("CARGO_PKG_VERSION_MAJOR"),
     "_",

@@ -27,31 +27,46 @@ macro_rules! thread_block {
 
         $crate::define_thread_block!(
             $name,
-            "ralloc_thread_block_", env!("CARGO_CRATE_NAME"), "_", stringify!($name), "_", line!(), "_", column!()
+            $crate::words_id(concat!(env!("CARGO_PKG_VERSION"), module_path!(), "::", stringify!($name)), line!(), column!());
+            "ralloc_thread_block_", env!("CARGO_CRATE_NAME"), "_", stringify!($name)
         );
     };
 }
 
-/// The storage behind a block, and the way to it. The rest is the symbol, in parts.
+/// The number at the end of the symbol of a block. A symbol cannot have the characters of a path; without the path, blocks of two
+/// modules, or of two versions of a crate, would be one.
+#[doc(hidden)]
+pub const fn words_id(path: &str, line: u32, column: u32) -> u64 {
+    const FACTOR: u64 = 0x100_0000_01B3; // FNV-1a, of 64 bits.
+    let mut hash = 0xCBF2_9CE4_8422_2325 ^ ((line as u64) << 32 | column as u64);
+    let mut bytes = path.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        hash = (hash ^ *first as u64).wrapping_mul(FACTOR);
+        bytes = rest;
+    }
+    hash
+}
+
+/// The storage behind a block, and the way to it. The rest is a number and text in parts, which make the symbol.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! define_thread_block {
-    ($name:ident, $($symbol:tt)*) => {
-        $crate::define_thread_storage!($($symbol)*);
+    ($name:ident, $id:expr; $($symbol:tt)*) => {
+        $crate::define_thread_storage!($id; $($symbol)*);
 
         // SAFETY: every thread has a copy of its own of the symbol, zero at first; the load and the store address the word
         // asked for in the copy of the running thread, and nobody else knows the symbol.
         unsafe impl $crate::ThreadBlock for $name {
             #[inline(always)]
             unsafe fn get(index: usize) -> usize {
-                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                let distance = $crate::distance_of_thread_block!($id; $($symbol)*);
                 // SAFETY: the index is within the block, by the caller's promise.
                 unsafe { $crate::words::get(distance, index) }
             }
 
             #[inline(always)]
             unsafe fn set(index: usize, word: usize) {
-                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                let distance = $crate::distance_of_thread_block!($id; $($symbol)*);
                 // SAFETY: the index is within the block, by the caller's promise.
                 unsafe { $crate::words::set(distance, index, word) };
             }
@@ -59,7 +74,7 @@ macro_rules! define_thread_block {
             #[inline(always)]
             fn get_fixed<const INDEX: usize>() -> usize {
                 const { assert!(INDEX < $crate::THREAD_WORDS) };
-                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                let distance = $crate::distance_of_thread_block!($id; $($symbol)*);
                 // SAFETY: the index is within the block, as just asserted.
                 unsafe { $crate::words::get_fixed::<INDEX>(distance) }
             }
@@ -67,7 +82,7 @@ macro_rules! define_thread_block {
             #[inline(always)]
             fn set_fixed<const INDEX: usize>(word: usize) {
                 const { assert!(INDEX < $crate::THREAD_WORDS) };
-                let distance = $crate::distance_of_thread_block!(concat!($($symbol)*));
+                let distance = $crate::distance_of_thread_block!($id; $($symbol)*);
                 // SAFETY: the index is within the block, as just asserted.
                 unsafe { $crate::words::set_fixed::<INDEX>(distance, word) };
             }
@@ -80,18 +95,19 @@ macro_rules! define_thread_block {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! define_thread_storage {
-    ($($symbol:tt)*) => {
+    ($id:expr; $($symbol:tt)*) => {
         core::arch::global_asm!(
-            concat!(".pushsection .tbss.", $($symbol)*, ",\"awT\",%nobits"),
-            concat!(".globl ", $($symbol)*),
-            concat!(".hidden ", $($symbol)*),
-            concat!(".type ", $($symbol)*, ",%object"),
-            concat!(".size ", $($symbol)*, ",{size}"),
+            concat!(".pushsection .tbss.", $($symbol)*, "_{id},\"awT\",%nobits"),
+            concat!(".globl ", $($symbol)*, "_{id}"),
+            concat!(".hidden ", $($symbol)*, "_{id}"),
+            concat!(".type ", $($symbol)*, "_{id},%object"),
+            concat!(".size ", $($symbol)*, "_{id},{size}"),
             ".p2align 6", // A cache line: the block shares none with the thread-locals of others.
-            concat!($($symbol)*, ":"),
+            concat!($($symbol)*, "_{id}:"),
             ".zero {size}",
             ".popsection",
             size = const $crate::THREAD_WORDS * size_of::<usize>(),
+            id = const $id,
         );
     };
 }
@@ -101,16 +117,17 @@ macro_rules! define_thread_storage {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! define_thread_storage {
-    ($($symbol:tt)*) => {
+    ($id:expr; $($symbol:tt)*) => {
         core::arch::global_asm!(
             // The linker sorts by what follows the dollar, and the template ends before `ZZZ`.
             ".section .tls$R,\"dw\"",
-            concat!(".globl ", $($symbol)*),
+            concat!(".globl ", $($symbol)*, "_{id}"),
             ".p2align 6",
-            concat!($($symbol)*, ":"),
+            concat!($($symbol)*, "_{id}:"),
             ".zero {size}",
             ".text",
             size = const $crate::THREAD_WORDS * size_of::<usize>(),
+            id = const $id,
         );
     };
 }

@@ -12,7 +12,7 @@ const WORD: usize = 4;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran. The
         // processor has no addresses relative to the instruction; a call leaves one on the stack, and the next
@@ -22,8 +22,9 @@ macro_rules! distance_of_thread_block {
                 "call 2f",
                 "2: pop {distance}",
                 "3: add $_GLOBAL_OFFSET_TABLE_ + (3b - 2b), {distance}",
-                concat!("mov ", $($symbol)*, "@GOTNTPOFF({distance}), {distance}"),
+                concat!("mov ", $($symbol)*, "_{id}@GOTNTPOFF({distance}), {distance}"),
                 distance = out(reg) distance,
+                id = const $id,
                 options(pure, nomem, att_syntax),
             );
         }
@@ -36,13 +37,14 @@ macro_rules! distance_of_thread_block {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: computes a constant.
         unsafe {
             core::arch::asm!(
-                concat!("mov {distance}, offset ", $($symbol)*, "@NTPOFF"),
+                concat!("mov {distance}, offset ", $($symbol)*, "_{id}@NTPOFF"),
                 distance = out(reg) distance,
+                id = const $id,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }

@@ -11,13 +11,14 @@ const WORD: usize = 8;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: reads one word of the global offset table, which the dynamic linker filled before this code ran.
         unsafe {
             core::arch::asm!(
-                concat!("mov {distance}, qword ptr [rip + ", $($symbol)*, "@GOTTPOFF]"),
+                concat!("mov {distance}, qword ptr [rip + ", $($symbol)*, "_{id}@GOTTPOFF]"),
                 distance = lateout(reg) distance,
+                id = const $id,
                 options(pure, nomem, nostack, preserves_flags),
             );
         }

@@ -19,7 +19,7 @@ macro_rules! symbol {
     };
 }
 
-crate::define_thread_storage!(symbol!());
+crate::define_thread_storage!(0; symbol!());
 
 /// [`THREAD_WORDS`](crate::THREAD_WORDS) words of static thread-local storage, all zero when the thread starts, gone with it.
 ///
@@ -70,7 +70,7 @@ unsafe fn get(index: usize) -> usize {
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
-            concat!("mov {word}, qword ptr fs:[{index} * {WORD} + ", symbol!(), "@TPOFF]"),
+            concat!("mov {word}, qword ptr fs:[{index} * {WORD} + ", symbol!(), "_0@TPOFF]"),
             index = in(reg) index,
             word = lateout(reg) word,
             WORD = const WORD,
@@ -88,7 +88,7 @@ unsafe fn set(index: usize, word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
-            concat!("mov qword ptr fs:[{index} * {WORD} + ", symbol!(), "@TPOFF], {word}"),
+            concat!("mov qword ptr fs:[{index} * {WORD} + ", symbol!(), "_0@TPOFF], {word}"),
             index = in(reg) index,
             word = in(reg) word,
             WORD = const WORD,
@@ -106,7 +106,7 @@ unsafe fn get_fixed<const INDEX: usize>() -> usize {
     // SAFETY: reads a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
-            concat!("mov {word}, qword ptr fs:[", symbol!(), "@TPOFF + {offset}]"),
+            concat!("mov {word}, qword ptr fs:[", symbol!(), "_0@TPOFF + {offset}]"),
             word = lateout(reg) word,
             offset = const INDEX * WORD,
             options(pure, readonly, nostack, preserves_flags),
@@ -123,7 +123,7 @@ unsafe fn set_fixed<const INDEX: usize>(word: usize) {
     // SAFETY: writes a word of this thread's block, by the caller's promise.
     unsafe {
         asm!(
-            concat!("mov qword ptr fs:[", symbol!(), "@TPOFF + {offset}], {word}"),
+            concat!("mov qword ptr fs:[", symbol!(), "_0@TPOFF + {offset}], {word}"),
             word = in(reg) word,
             offset = const INDEX * WORD,
             options(nostack, preserves_flags),

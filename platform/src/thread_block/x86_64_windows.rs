@@ -13,13 +13,14 @@ const WORD: usize = 8;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! distance_of_thread_block {
-    ($($symbol:tt)*) => {{
+    ($id:expr; $($symbol:tt)*) => {{
         let distance: usize;
         // SAFETY: loads a number that the linker put there.
         unsafe {
             core::arch::asm!(
-                concat!("movl $", $($symbol)*, "@SECREL32, {distance:e}"),
+                concat!("movl $", $($symbol)*, "_{id}@SECREL32, {distance:e}"),
                 distance = lateout(reg) distance,
+                id = const $id,
                 options(att_syntax, pure, nomem, nostack, preserves_flags),
             );
         }
