@@ -194,7 +194,9 @@ pub(crate) unsafe fn reallocate<I: Instance>(
         && base == part
         && holds_all(slot, old)
         && size > slot.size()
+        // Pages are moved to a multiple of the chunk size, which is one of every power of two that is no larger, and of nothing else.
         && align <= CHUNK
+        && align.is_power_of_two()
         && let Some(moved) = relocate_huge::<I>(part, size)
     {
         // SAFETY: just moved.
