@@ -65,8 +65,10 @@ ralloc::instance! {
 }
 
 #[path = "twin.rs"]
+#[allow(clippy::duplicate_mod, reason = "that is the test")]
 mod left;
 #[path = "twin.rs"]
+#[allow(clippy::duplicate_mod, reason = "that is the test")]
 mod right;
 
 /// Two modules have an allocator of one name at one place of their files: each has words of its own.
