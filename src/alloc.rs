@@ -10,7 +10,7 @@ use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
-    foreign::{self, is_ours, refuse},
+    foreign::{self, free_unowned, is_ours, refuse},
     heap::{Heap, Refill, page_of},
     hooked,
     large::{allocate_huge, allocate_large, allocate_run, free_run, relocate_huge},
@@ -420,7 +420,7 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
             return;
         }
         if !free_run::<I>(block, chunk, owner) {
-            refuse::<I>(block);
+            free_unowned::<I>(block);
         }
         return;
     }

@@ -153,6 +153,12 @@ impl ChunkTable {
         &unsafe { segment.unwrap_unchecked() }.entries[index % SLICES]
     }
 
+    /// Whether a slice of a chunk is mapped: the first chunk is not whole, and what lies behind it may be somebody else's.
+    pub(crate) fn is_mapped(&self, chunk: &Chunk, slice: usize) -> bool {
+        // Acquire: pairs with the Release in `extend_first_from`, as for everybody who asks what is mapped.
+        self.entry(chunk.index()).committed.load(Ordering::Acquire) >> slice & 1 == 1
+    }
+
     /// Note that slices of an entry have just been freed.
     pub(crate) fn opened(&self, index: usize) {
         // SeqCst: pairs with the fence in `close_if_exhausted`.

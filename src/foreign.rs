@@ -10,7 +10,7 @@ use ralloc_platform::Platform;
 
 use crate::{
     chunk::{Chunk, Owner},
-    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE},
+    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE, SLICES},
     fatal::{FOREIGN_POINTER, INTERIOR_POINTER, INVALID_FREE, fatal},
     hooks::Quiet,
     large::{free_odd_huge, odd_huge_size},
@@ -27,6 +27,16 @@ pub(crate) fn is_ours<I: Instance>(block: NonNull<u8>) -> bool {
         .chunks
         .map
         .contains(block.as_ptr().addr())
+}
+
+/// Whether `free` reads at this address before it knows whether the pointer that it was given is ours.
+///
+/// It is no address of ours. Where nothing is mapped there, any word will do that is neither 0 nor even: no heap has such an
+/// address, and then the pointer is looked at.
+pub fn is_read_of_foreign<I: Instance>(address: usize) -> bool {
+    let chunk = address & !(CHUNK - 1);
+    let is_owner_word = address - chunk < SLICES * size_of::<usize>();
+    is_owner_word && chunk != 0 && !I::process().memory.chunks.map.contains(address)
 }
 
 /// The usable bytes of a block; `None` if the pointer is foreign. Ends the process if no block begins there.
@@ -49,6 +59,9 @@ pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize
     let slice = Chunk::slice_of(block);
     let owner = chunk.owner(slice);
     if owner.has(Owner::UNOWNED) {
+        if is_elsewhere::<I>(block) {
+            return None;
+        }
         refuse::<I>(block);
     }
     let head = chunk.head_of(slice, owner);
@@ -95,6 +108,15 @@ fn recorded_size<I: Instance>(block: NonNull<u8>) -> Option<NonZeroUsize> {
     NonZeroUsize::new(size.max(1))
 }
 
+/// Give back a block that lies where none of ours is: behind what is mapped of a chunk there may be somebody else's.
+#[cold]
+pub(crate) fn free_unowned<I: Instance>(block: NonNull<u8>) {
+    if !is_elsewhere::<I>(block) {
+        refuse::<I>(block);
+    }
+    free::<I>(block);
+}
+
 /// Give back a block that is not ours.
 #[cold]
 pub(crate) fn free<I: Instance>(block: NonNull<u8>) {
@@ -121,9 +143,18 @@ pub(crate) fn reallocate<I: Instance>(block: NonNull<u8>, size: usize) -> *mut u
 
 /// Whether a pointer that leads to no block leads to no memory of ours either.
 fn is_elsewhere<I: Instance>(block: NonNull<u8>) -> bool {
-    let address = block.as_ptr().addr();
-    let memory = &I::process().memory;
-    !memory.chunks.map.contains(address) && memory.huge.containing(block).is_none()
+    !is_mapped::<I>(block) && I::process().memory.huge.containing(block).is_none()
+}
+
+/// Whether `block` lies in what is mapped of a chunk of ours.
+fn is_mapped<I: Instance>(block: NonNull<u8>) -> bool {
+    if !is_ours::<I>(block) {
+        return false;
+    }
+    // SAFETY: the chunk is ours, as was just asked; it stays as in `known_size`.
+    let chunk = unsafe { Chunk::of(block) };
+    let chunks = &I::process().memory.chunks;
+    chunks.is_mapped(chunk, Chunk::slice_of(block))
 }
 
 /// Say what is wrong with a pointer that leads to no block, and end the process.
@@ -141,7 +172,7 @@ pub(crate) fn refuse<I: Instance>(block: NonNull<u8>) -> ! {
     } else if address.is_multiple_of(CHUNK) {
         // Most likely a huge block that was freed before; its memory may have gone.
         INVALID_FREE
-    } else if is_ours::<I>(block) {
+    } else if is_mapped::<I>(block) {
         // SAFETY: as in `known_size`.
         let chunk = unsafe { Chunk::of(block) };
         let owner = chunk.owner(Chunk::slice_of(block));

@@ -174,6 +174,7 @@ mod partial_instance;
 mod secure_instance;
 
 pub use config::{Defaults, Hardened, Level, Purge, Tuning};
+pub use foreign::is_read_of_foreign;
 #[cfg(feature = "global")]
 pub use global::*;
 #[cfg(feature = "global")]

@@ -42,8 +42,10 @@ macro_rules! scenarios {
     ($($scenario:ident)*) => {
         $(mod $scenario {
             under_every_condition! {
-                $scenario: plain in_several_threads in_acid in_dying_threads in_forked_child one_after_the_other
+                $scenario: plain in_several_threads in_acid in_dying_threads one_after_the_other
             }
+            #[cfg(unix)]
+            under_every_condition! { $scenario: in_forked_child }
         })*
     };
 }

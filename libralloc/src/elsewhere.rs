@@ -9,9 +9,14 @@ use core::{
     sync::atomic::{AtomicPtr, Ordering::Relaxed},
 };
 
-use ralloc_platform::next_symbol;
+use ralloc_platform::{next_symbol, plant_pages};
 
-use crate::options;
+use crate::{Libc, options};
+
+/// See to it that pointers of others are recognised wherever they lead: what `free` reads of them first may not be mapped.
+pub(crate) fn expect() {
+    plant_pages(core_ralloc::is_read_of_foreign::<Libc>, usize::MAX);
+}
 
 /// A function of the next allocator.
 struct Next {

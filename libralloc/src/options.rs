@@ -11,7 +11,7 @@ use core::{
 use core_ralloc::{Instance, Purge, Watchers};
 use ralloc_platform::{Platform, System, environment, keep_stderr};
 
-use crate::Libc;
+use crate::{Libc, elsewhere};
 
 /// Options, separated by commas.
 const VARIABLE: &CStr = c"RALLOC_OPTIONS";
@@ -23,6 +23,8 @@ const KNOWN: &[u8] =
 static READ: AtomicBool = AtomicBool::new(false);
 static STATS: AtomicBool = AtomicBool::new(false);
 static FORWARD: AtomicBool = AtomicBool::new(false);
+/// Foreign pointers are expected: the program's user has said what is to become of them.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
 /// The library has been loaded: before that there is no environment to be read.
 static LOADED: AtomicBool = AtomicBool::new(false);
 static HOOKS: AtomicUsize = AtomicUsize::new(0);
@@ -56,6 +58,9 @@ pub(crate) fn forward() -> bool {
 pub(crate) fn loaded() {
     read();
     LOADED.store(true, Relaxed);
+    if EXPECTED.load(Relaxed) {
+        elsewhere::expect();
+    }
     // At once: what this thread holds in reserve would not be watched.
     core_ralloc::watch_if_asked::<Libc>();
 }
@@ -141,8 +146,10 @@ fn set(name: &[u8]) -> bool {
             HOOKS.store(HOOKS.load(Relaxed) & !HOOKS_OFF | HOOKS_LEAKS, Relaxed);
             keep_stderr();
         }
-        b"foreign=abort" => FORWARD.store(false, Relaxed),
-        b"foreign=forward" => FORWARD.store(true, Relaxed),
+        b"foreign=abort" | b"foreign=forward" => {
+            FORWARD.store(name == b"foreign=forward", Relaxed);
+            EXPECTED.store(true, Relaxed);
+        }
         _ => match name.strip_prefix(b"leaks-to=").and_then(number) {
             Some(descriptor) => {
                 LEAKS_TO.store(descriptor, Relaxed);

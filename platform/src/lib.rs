@@ -2,7 +2,7 @@
 //!
 //! One trait, [`Platform`], states what an operating system must provide, with a precondition and a
 //! postcondition for each function. One module per kernel implements it; this file is the only place
-//! where the project asks which operating system it is built for. A second trait, [`ThreadBlock`],
+//! where the project asks which operating system it is built for (tests and the simulation apart). A second trait, [`ThreadBlock`],
 //! states where a few machine words per thread live.
 //!
 //! What this crate will not do: allocate, cache, retry, touch `errno`, or call back into its user
@@ -104,13 +104,13 @@ pub use loader::symbol_anywhere;
 #[cfg(all(unix, not(target_os = "redox")))]
 pub use loader::{next_symbol, symbol_in};
 #[cfg(all(unix, not(target_os = "redox")))]
-pub use posix::{EINVAL, ENOMEM, errno, set_errno};
+pub use posix::{EINVAL, ENOMEM, errno, faults::plant_pages, set_errno};
 #[cfg(all(unix, not(target_os = "redox")))]
 pub use process_info::{environment, keep_stderr, resident, write_stream};
 #[cfg(windows)]
 pub use windows::{
-    EINVAL, ENOMEM, environment, errno, keep_stderr, next_symbol, resident, set_errno, symbol_in,
-    write_stream,
+    EINVAL, ENOMEM, environment, errno, keep_stderr, next_symbol, plant_pages, resident, set_errno,
+    symbol_in, write_stream,
 };
 
 pub use thread_block::*;

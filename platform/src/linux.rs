@@ -35,16 +35,19 @@ static CURSOR: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Linux;
 
+/// Whether `rustix` makes the calls itself, on this processor.
+const IS_RAW: bool = cfg!(any(
+    target_arch = "x86_64",
+    target_arch = "x86",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "arm"
+));
+
 /// Ask the kernel, and leave `errno` as it was. Where `rustix` makes the call itself there is nothing to keep; and there may be no
 /// `errno` yet, nor any word of a thread.
 fn ask<R>(call: impl FnOnce() -> R) -> R {
-    if cfg!(any(
-        target_arch = "x86_64",
-        target_arch = "x86",
-        target_arch = "aarch64",
-        target_arch = "riscv64",
-        target_arch = "arm"
-    )) {
+    if IS_RAW {
         call()
     } else {
         posix::keep_errno(call)
@@ -351,6 +354,13 @@ unsafe fn move_onto(
     new_size: usize,
     place: NonNull<u8>,
 ) -> bool {
+    if !IS_RAW {
+        // The C library's call, because `rustix` gives it a flag of `mmap` for its own.
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        let (from, to): (*mut c_void, *mut c_void) = (old.as_ptr().cast(), place.as_ptr().cast());
+        // SAFETY: both ranges are the caller's alone, by its promise.
+        return unsafe { libc::mremap(from, old_size, new_size, flags, to) } == to;
+    }
     // SAFETY: both ranges are the caller's alone, by its promise.
     let moved = unsafe {
         mm::mremap_fixed(

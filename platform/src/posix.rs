@@ -1,8 +1,10 @@
 //! What every POSIX C library does in the same way: thread keys, fork handlers, `errno`, death by SIGABRT.
 //!
 //! - `hooks`: when threads exit and around `fork`.
+//! - `faults`: pages where nothing is mapped.
 //! - this file: the rest.
 
+pub(crate) mod faults;
 pub(crate) mod hooks;
 
 use crate::{entropy::stir, system};

@@ -14,7 +14,7 @@
 //! is a crash and not a guess; `purge` really forgets. Every breach of the contract of [`Platform`] is a panic
 //! that begins with `contract:`.
 //!
-//! - `space`: the real memory.
+//! - `pages`: the real memory, as the system has it to give; `space`: the same, as addresses of the simulation.
 //! - `kernel`: regions, holes, calls, refusals, ledger; this is what can be refused.
 //! - this file: what a platform module makes of such a kernel ([`Platform`]), and the questions to the ledger.
 //! - `lock`: [`Lock`], for tests that a race detector looks at.
@@ -25,10 +25,13 @@
 
 mod kernel;
 mod lock;
+#[cfg_attr(windows, path = "sim/pages_windows.rs")]
+mod pages;
 mod space;
 mod thread;
 
 /// The block of processors for which there is no assembler.
+#[cfg(not(windows))]
 pub use crate::thread_block::keyed::KeyBlock;
 pub use lock::{Guard, Lock};
 pub use thread::TestBlock;

@@ -28,8 +28,8 @@ mod kernel32;
 mod process;
 
 pub use process::{
-    EINVAL, ENOMEM, environment, errno, keep_stderr, next_symbol, resident, set_errno, symbol_in,
-    write_stream,
+    EINVAL, ENOMEM, environment, errno, keep_stderr, next_symbol, plant_pages, resident, set_errno,
+    symbol_in, write_stream,
 };
 
 use crate::{Hooks, Platform};

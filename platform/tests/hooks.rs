@@ -5,7 +5,6 @@ mod common;
 #[cfg(unix)]
 use common::in_child;
 use common::{End, in_own_process};
-use core::cell::Cell;
 use ralloc_platform::{
     Hooks, Platform, StaticBlock, System, ThreadBlock,
     sim::{Rules, Sim},
@@ -78,12 +77,29 @@ struct Call {
 
 static CALLS: Mutex<Vec<Call>> = Mutex::new(Vec::new());
 
-// None has a destructor, so the hooks can use them.
-thread_local! {
-    static THREAD: Cell<usize> = const { Cell::new(0) };
-    static REARMS: Cell<usize> = const { Cell::new(0) };
-    static FORK_STEPS: Cell<usize> = const { Cell::new(0) };
+/// What this program knows of a thread. Not in variables of the standard library, which may be gone when the hooks are called.
+mod notes {
+    ralloc_platform::thread_block! {
+        pub(super) struct Block;
+    }
 }
+
+/// One word of the notes.
+struct Note<const INDEX: usize>;
+
+impl<const INDEX: usize> Note<INDEX> {
+    fn get(&self) -> usize {
+        notes::Block::get_fixed::<INDEX>()
+    }
+
+    fn set(&self, word: usize) {
+        notes::Block::set_fixed::<INDEX>(word);
+    }
+}
+
+const THREAD: Note<0> = Note;
+const REARMS: Note<1> = Note;
+const FORK_STEPS: Note<2> = Note;
 
 /// An index in the thread's block.
 const WORD: usize = 5;

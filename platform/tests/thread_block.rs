@@ -2,10 +2,9 @@
 //! and for the one that tests use.
 
 use core::hint::black_box;
-use ralloc_platform::{
-    StaticBlock, THREAD_WORDS, ThreadBlock,
-    sim::{KeyBlock, TestBlock},
-};
+#[cfg(not(windows))]
+use ralloc_platform::sim::KeyBlock;
+use ralloc_platform::{StaticBlock, THREAD_WORDS, ThreadBlock, sim::TestBlock};
 use std::{
     sync::{Barrier, Mutex},
     thread,
@@ -17,6 +16,7 @@ macro_rules! for_each_block {
         mod static_block {
             $(#[test] fn $test() { super::in_a_thread(super::$test::<super::StaticBlock>) })*
         }
+        #[cfg(not(windows))]
         mod key_block {
             $(#[test] fn $test() { super::in_a_thread(super::$test::<super::KeyBlock>) })*
         }

@@ -71,6 +71,8 @@ __attribute__((constructor)) static void seed_from_environment(void) {
     }
 }
 
+/// Whether an emulator runs the program: its own memory is what the kernel then counts.
+UNUSED bool is_emulated(void) { return getenv("TEST_EMULATED") != NULL; }
 /// How long a program that goes on for a while does so: TEST_PATIENCE times as long as usual.
 UNUSED double patience(double seconds) {
     const char *times = getenv("TEST_PATIENCE");

@@ -22,6 +22,7 @@
 pub mod actors;
 mod draw;
 mod effort;
+#[cfg(unix)]
 mod fork;
 mod held;
 mod kernel;
@@ -32,6 +33,7 @@ pub mod trace;
 
 pub use draw::{Draw, boundaries};
 pub use effort::{shrinks, traces};
+#[cfg(unix)]
 pub use fork::fork;
 pub use held::Held;
 pub use kernel::Kernel;

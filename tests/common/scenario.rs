@@ -357,6 +357,7 @@ pub fn in_dying_threads(scenario: Scenario) {
 
 /// Children of `fork`, made while other threads are at it: each has the blocks of the forking thread and some of others,
 /// frees them, and does the same again with threads and a child of its own.
+#[cfg(unix)]
 pub fn in_forked_child(scenario: Scenario) {
     let (over, shared) = (AtomicBool::new(false), Lock::new(Vec::new()));
     thread::scope(|scope| {
@@ -388,6 +389,7 @@ pub fn in_forked_child(scenario: Scenario) {
 }
 
 /// What a child does with what it has inherited.
+#[cfg(unix)]
 fn inherit(scenario: Scenario, held: &[Held]) {
     held.iter().for_each(Held::check);
     let (left, right) = held.split_at(held.len() / 2);

@@ -197,6 +197,9 @@ fn execute(
         .current_dir(folder)
         .env("TMPDIR", folder)
         .env("RALLOC_LIB", &machine.library.shared);
+    if machine.is("qemu") {
+        command.env("TEST_EMULATED", "1");
+    }
     for (name, value) in test
         .header
         .all("env")

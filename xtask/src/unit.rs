@@ -73,11 +73,21 @@ pub(crate) fn suite(name: &str, command: &mut Command, report: &mut Report) -> R
 
 /// As [`suite`]. Returns how many passed, in words.
 pub(crate) fn counted(name: &str, command: &mut Command, report: &mut Report) -> Result<String> {
+    counted_within(LIMIT, name, command, report)
+}
+
+/// As [`counted`], where that takes its time.
+pub(crate) fn counted_within(
+    limit: Duration,
+    name: &str,
+    command: &mut Command,
+    report: &mut Report,
+) -> Result<String> {
     let ended = process::run(
         command
             .env("CARGO_TERM_COLOR", "never")
             .env("RUST_BACKTRACE", "0"),
-        LIMIT,
+        limit,
     )?;
     let tests = parse(&ended.output);
     for (test, outcome) in &tests {

@@ -2,11 +2,8 @@
 //!
 //! A part is *open* (readable, writable) or *closed* (any access faults). Opened parts read zero.
 
-use core::{
-    ffi::c_void,
-    ptr::{self, NonNull},
-};
-use rustix::mm::{self, MapFlags, ProtFlags};
+use super::pages;
+use core::ptr::{self, NonNull};
 
 /// A reservation, given back when dropped.
 pub(super) struct Space {
@@ -17,17 +14,10 @@ pub(super) struct Space {
 // SAFETY: the reservation belongs to no thread; what lies in it is its users' business.
 unsafe impl Send for Space {}
 
-const OPEN: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
-const CLOSED: ProtFlags = ProtFlags::empty();
-const FLAGS: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
-
 impl Space {
     /// Reserve `size` bytes, closed.
     pub(super) fn reserve(size: usize) -> Self {
-        // SAFETY: without a fixed address the call replaces nothing.
-        let base = unsafe { mm::mmap_anonymous(ptr::null_mut(), size, CLOSED, FLAGS) }
-            .expect("the real kernel grants the reservation");
-        let base = NonNull::new(base.cast()).expect("a mapping is never at null");
+        let base = pages::reserve(size).expect("the real kernel grants the reservation");
         Self { base, size }
     }
 
@@ -51,29 +41,32 @@ impl Space {
 
     /// Make a closed range readable and writable; it reads zero.
     pub(super) fn open(&self, address: usize, size: usize) {
-        self.replace(address, size, OPEN);
+        if let Some(range) = self.range(address, size) {
+            // SAFETY: the range is within this reservation, as `range` has checked; that nobody uses it is what the
+            // simulated kernel's caller promises.
+            let done = unsafe { pages::open(range, size) };
+            assert!(done, "the real kernel has room");
+        }
     }
 
     /// Make a range inaccessible, and forget its contents.
     pub(super) fn close(&self, address: usize, size: usize) {
-        self.replace(address, size, CLOSED);
+        if let Some(range) = self.range(address, size) {
+            // SAFETY: as in `open`.
+            let done = unsafe { pages::close(range, size) };
+            assert!(done, "the real kernel has room");
+        }
     }
 
     /// Forget the contents of an open range: it reads zero.
     pub(super) fn discard(&self, address: usize, size: usize) {
-        self.replace(address, size, OPEN);
+        self.open(address, size);
     }
 
-    fn replace(&self, address: usize, size: usize, rights: ProtFlags) {
-        if size == 0 {
-            return;
-        }
-        let range: *mut c_void = self.pointer(address).as_ptr().cast();
+    /// Where a range begins, which lies in here and is not empty.
+    fn range(&self, address: usize, size: usize) -> Option<NonNull<u8>> {
         self.pointer(address + size);
-        // SAFETY: the range is within this reservation, as `pointer` has checked, so the fixed address replaces
-        // nothing but our own; that nobody uses it is what the simulated kernel's caller promises.
-        let done = unsafe { mm::mmap_anonymous(range, size, rights, FLAGS | MapFlags::FIXED) };
-        assert_eq!(done.expect("the real kernel has room"), range);
+        (size != 0).then(|| self.pointer(address))
     }
 
     /// Copy an open range to another. Pages that read zero are left alone, so that they stay untouched.
@@ -95,6 +88,6 @@ impl Space {
 impl Drop for Space {
     fn drop(&mut self) {
         // SAFETY: whoever drops the kernel is done with its memory.
-        let _ = unsafe { mm::munmap(self.base.as_ptr().cast(), self.size) };
+        unsafe { pages::release(self.base, self.size) };
     }
 }

@@ -94,8 +94,7 @@ pub fn resident() -> Option<usize> {
     Some(pages * crate::Platform::page_size(&crate::System))
 }
 
-/// What only the module `unix` asks: here when it runs on Linux, to be tested.
-#[cfg(feature = "unix")]
+/// What is asked by way of the C library: by the module `unix`, which runs on Linux to be tested, and by others.
 pub(crate) mod mapping {
     use core::ffi::c_int;
 

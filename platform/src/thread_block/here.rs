@@ -4,7 +4,7 @@
 mod storage;
 
 /// For tests of it.
-#[cfg(feature = "sim")]
+#[cfg(all(feature = "sim", not(windows)))]
 #[doc(hidden)]
 #[path = "keyed.rs"]
 pub mod keyed;

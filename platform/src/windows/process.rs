@@ -32,6 +32,9 @@ pub fn set_errno(code: i32) {
     unsafe { *errno = code };
 }
 
+/// Nothing: there are no signals here, and no allocator to forward to.
+pub fn plant_pages(_wanted: fn(usize) -> bool, _word: usize) {}
+
 /// Make a call that may leave word of an error, and have that forgotten.
 fn keep_last_error<R>(call: impl FnOnce() -> R) -> R {
     // SAFETY: reads a word of the thread.

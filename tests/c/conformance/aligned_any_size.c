@@ -1,5 +1,4 @@
 // clause: C 7.22.3.1 | aligned_alloc: the size need not be a multiple of the alignment (DR 460)
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // C11 asked for a size that is a multiple of the alignment; DR 460 took that back. Sizes below, at and
 // above each multiple are served, and the whole size can be used.
 #include "../territory.h"

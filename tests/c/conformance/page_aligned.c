@@ -1,5 +1,4 @@
 // clause: glibc 3.2.3.6 | valloc and pvalloc: at a page boundary; pvalloc rounds the size up to whole pages
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // skip: musl -- no pvalloc
 // The two obsolete verbs, for sizes around one page and several.
 #include "../territory.h"

@@ -1,6 +1,5 @@
 // clause: C 7.22.3.5 | realloc of a null pointer is malloc
 // clause: POSIX realloc | realloc of a null pointer is malloc
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // realloc(NULL, n), for n of every kind, gives what malloc(n) would: a block of its own, aligned, to
 // be resized and freed like any other.
 #include "../territory.h"

@@ -30,6 +30,13 @@ int main(void) {
         CHECK(p && malloc_usable_size(p) >= size, "blocks of our own");
         free(p);
     }
+    // Wherever they lie: large ones are mappings of their own, with nothing in front of them.
+    for (size_t size = 100 * KIB; size <= 9 * MIB; size += 300 * KIB) {
+        char *p = libc.take(size);
+        CHECK(p, "libc has no memory");
+        p[0] = 'p', p[size - 1] = 'p';
+        free(p);
+    }
     // More than once: what was forwarded is really given back.
     size_t before = resident();
     char *p = block_of_libc(50 * KIB);

@@ -67,6 +67,10 @@ static void size_of_header(void) {
     char *chunk = (char *)((uintptr_t)malloc(16) & -4 * MIB);
     malloc_usable_size(chunk + 4096);
 }
+/// Behind what is mapped of the first chunk others may map.
+static char *behind_the_chunk(void) { return (char *)((uintptr_t)malloc(16) & -4 * MIB) + 4 * MIB - 64 * KIB + 16; }
+static void free_behind_the_chunk(void) { free(behind_the_chunk()); }
+static void size_behind_the_chunk(void) { malloc_usable_size(behind_the_chunk()); }
 static void run_twice(void) { free(freed(200000)); }
 static void size_of_freed_run(void) { malloc_usable_size(freed(200000)); }
 static void huge_twice(void) { free(freed(9 * MIB)); }
@@ -103,6 +107,8 @@ static const struct {
     {"free of an interior of a huge block", free_of_huge_interior, INTERIOR},
     {"free of a later chunk of a huge block", free_of_huge_chunk, INTERIOR},
     {"size of a chunk's header", size_of_header, INVALID},
+    {"free behind the first chunk", free_behind_the_chunk, FOREIGN},
+    {"size behind the first chunk", size_behind_the_chunk, FOREIGN},
     {"a run twice", run_twice, INVALID},
     {"size of a freed run", size_of_freed_run, INVALID},
     {"a huge block twice", huge_twice, INVALID},

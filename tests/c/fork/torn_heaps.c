@@ -1,6 +1,5 @@
 // clause: life | fork while other threads write to their heaps
 // skip: qemu -- a fork of the emulator while it has threads may hang by itself
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // The kernel copies a process page by page while the other threads go on: what they were writing is in
 // the child partly old and partly new, free lists included. Blocks that they made long before, on the
 // same pages, are sound, and so must be whatever the child allocates: by itself, and in new threads.

@@ -1,7 +1,6 @@
 // clause: life | seccomp filters that refuse madvise, mremap, munmap, mmap or mprotect
 // skip: musl -- its headers have no seccomp
 // skip: qemu -- limits are those of the emulator
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // The kernel refuses one kind of call, always or for some addresses (by a seccomp filter): madvise, so
 // that nothing becomes zero; mremap; munmap; mmap of more than a little; mprotect. Old kernels, sandboxes
 // and emulators are like that. Allocations may fail for want of memory; nothing else may happen.

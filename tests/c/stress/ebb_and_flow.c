@@ -1,4 +1,3 @@
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // Memory comes from the system and goes back all the time: every thread fills and empties its part of
 // the heap in one go, some empty another's, one does nothing but trim. Pages and chunks are made and
 // unmade while others look for room in them; what calloc gives is zero all the same.

@@ -1,4 +1,3 @@
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // Only the largest: mappings made, grown in place, moved and given back by several threads at the same
 // time, at alignments up to 64 MiB. While one thread moves pages, the kernel may give their old place
 // to another; whoever gets it must get all of it, zero where zero was promised.

@@ -1,4 +1,3 @@
-// skip: qemu -- the emulator cannot hold a shadow of the address space
 // timeout: 180
 // Everybody frees everybody's blocks: 8 threads swap what they allocate through shared places, so
 // that most frees are remote and in no order; sizes from one byte to some MiB. Some blocks are
