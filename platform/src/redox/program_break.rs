@@ -1,8 +1,10 @@
 //! A program break, which the kernel does not have: a region of its own that grows where it stands.
 //!
 //! ```text
-//!   base <= break <= end        [base, end) is mapped; pages above the break read zero
+//!   base <= break <= end        [base, end) is mapped, and not empty; pages above the break read zero
 //! ```
+//!
+//! It is never given back whole: where it was, the break of another allocator of the process would begin.
 //!
 //! Behind it is a hole larger than those that the kernel fills first ([`place`]): 16 GiB on a 64-bit processor, on a 32-bit one
 //! all up to the stack.
@@ -55,7 +57,7 @@ pub(super) fn set(to: usize) -> usize {
         return now;
     }
     if to < now {
-        shrink(to, end);
+        shrink(base, to, end);
     }
     BREAK.store(to, Relaxed);
     to
@@ -73,9 +75,13 @@ fn grow(end: usize, to: usize) -> bool {
 }
 
 /// Give back what is above the break, so that it reads zero if the break comes there again. The page that the break is
-/// in stays as it is, as on other systems.
-fn shrink(to: usize, end: usize) {
-    let kept = to.next_multiple_of(PAGE_SIZE);
+/// in stays as it is, as on other systems; the first page stays mapped.
+fn shrink(base: usize, to: usize, end: usize) {
+    if to == base {
+        // A fixed mapping over a page that is there: fresh, and at no moment a hole. It is not refused.
+        let _ = map_raw(base, PAGE_SIZE, MapFlags::MAP_FIXED);
+    }
+    let kept = to.next_multiple_of(PAGE_SIZE).max(base + PAGE_SIZE);
     // SAFETY: above the break nobody has anything, by the caller's promise.
     if kept < end && unsafe { unmap_raw(kept, end - kept) } {
         END.store(kept, Relaxed);

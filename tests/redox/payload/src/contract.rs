@@ -1,9 +1,10 @@
 //! The contract of `Platform`, clause by clause, for the Redox platform (`platform/tests/contract.rs` for the others), and
-//! what it promises beyond.
+//! what it promises beyond; the program break is in `breaks`.
 
 use crate::{
     Tests,
     common::{KIB, MIB},
+    frames,
     kernel::{Count, Counters},
     thread::{self, End},
 };
@@ -62,24 +63,16 @@ pub const TESTS: Tests = &[
         what_another_has_mapped_is_passed,
     ),
     ("many_threads_map_at_once", many_threads_map_at_once),
-    (
-        "the_break_grows_to_a_gibibyte_in_place",
-        the_break_grows_to_a_gibibyte_in_place,
-    ),
-    (
-        "the_break_comes_down_and_reads_zero_again",
-        the_break_comes_down_and_reads_zero_again,
-    ),
     ("entropy_does_not_repeat", entropy_does_not_repeat),
     ("the_clock_is_not_asked", the_clock_is_not_asked),
 ];
 
-fn map(size: usize, align: usize) -> NonNull<u8> {
+pub fn map(size: usize, align: usize) -> NonNull<u8> {
     let base = Redox.map(size, align);
     base.unwrap_or_else(|| panic!("no {size:#x} bytes at {align:#x}"))
 }
 
-fn at(base: NonNull<u8>, offset: usize) -> NonNull<u8> {
+pub fn at(base: NonNull<u8>, offset: usize) -> NonNull<u8> {
     NonNull::new(base.as_ptr().wrapping_add(offset)).expect("not null")
 }
 
@@ -92,18 +85,18 @@ unsafe fn bytes<'a>(base: NonNull<u8>, size: usize) -> &'a mut [u8] {
 }
 
 /// Give back what a test has mapped.
-fn unmap(base: NonNull<u8>, size: usize) {
+pub fn unmap(base: NonNull<u8>, size: usize) {
     // SAFETY: the tests give it back last.
     assert!(unsafe { Redox.unmap(base, size) });
 }
 
 /// Fill what a test has just mapped.
-fn fill(base: NonNull<u8>, size: usize, byte: u8) {
+pub fn fill(base: NonNull<u8>, size: usize, byte: u8) {
     // SAFETY: known to the test alone.
     unsafe { bytes(base, size) }.fill(byte);
 }
 
-fn holds(base: NonNull<u8>, size: usize, byte: u8) -> bool {
+pub fn holds(base: NonNull<u8>, size: usize, byte: u8) -> bool {
     // SAFETY: known to the test alone, and mapped.
     unsafe { bytes(base, size) }
         .iter()
@@ -214,20 +207,17 @@ fn unmap_takes_no_more_than_it_is_told() {
 
 fn purged_memory_reads_zero_and_has_no_frames() {
     let base = map(4 * MIB, 4 * MIB);
-    let frames = || Counters::now().map_or(0, |now| now.get(Count::Frames));
-    let before = frames();
+    let before = frames::in_use();
     fill(base, 4 * MIB, 7);
-    let with = frames();
+    let with = frames::in_use();
     // SAFETY: the contents are not needed.
     assert!(unsafe { Redox.purge(base, 4 * MIB) });
-    let after = frames();
-    if Counters::now().is_some() {
-        assert!(with >= before + 1000, "{before} frames, then {with}");
-        assert!(
-            after <= before + 20,
-            "{before} frames, {with}, then {after}"
-        );
-    }
+    let after = frames::in_use();
+    assert!(with >= before + 1000, "{before} frames, then {with}");
+    assert!(
+        after <= before + 20,
+        "{before} frames, {with}, then {after}"
+    );
     assert!(holds(base, 4 * MIB, 0));
     fill(base, 4 * MIB, 9);
     unmap(base, 4 * MIB);
@@ -416,64 +406,6 @@ fn many_threads_map_at_once() {
         }
     };
     thread::together((1..=4).map(|mark| Box::new(work(mark)) as Box<dyn FnOnce() + Send>));
-}
-
-/// # Panics
-///
-/// If the break is not there then.
-fn set_break(to: usize) {
-    // SAFETY: nobody else uses the break.
-    let now = unsafe { Redox.program_break(Some(to)) };
-    assert!(now == to, "the break is at {now:#x}, not at {to:#x}");
-}
-
-fn the_break() -> NonNull<u8> {
-    // SAFETY: asking changes nothing.
-    let now = unsafe { Redox.program_break(None) };
-    NonNull::new(core::ptr::with_exposed_provenance_mut(now)).expect("there is a break")
-}
-
-fn the_break_grows_to_a_gibibyte_in_place() {
-    let start = the_break();
-    let base = start.addr().get();
-    for size in [1, 100, 4096, 70_000, 100 * MIB, 1024 * MIB] {
-        set_break(base + size);
-        assert!(holds(at(start, size - 1), 1, 0));
-        fill(at(start, size - 1), 1, 7);
-    }
-    // Others find their places elsewhere.
-    let other = map(PAGE, PAGE);
-    set_break(base + 1025 * MIB);
-    unmap(other, PAGE);
-    for (size, byte) in [
-        (1, 7),
-        (70_000, 7),
-        (100 * MIB, 7),
-        (1024 * MIB, 7),
-        (1025 * MIB, 0),
-    ] {
-        assert!(holds(at(start, size - 1), 1, byte), "at {size:#x}");
-    }
-    set_break(base);
-    // SAFETY: as above.
-    let refused = unsafe { Redox.program_break(Some(base + (1 << 46))) };
-    assert!(refused == base);
-    // SAFETY: as above.
-    let refused = unsafe { Redox.program_break(Some(base - PAGE)) };
-    assert!(refused == base);
-}
-
-fn the_break_comes_down_and_reads_zero_again() {
-    let start = the_break();
-    let base = start.addr().get();
-    set_break(base + 3 * MIB);
-    fill(start, 3 * MIB, 7);
-    set_break(base + MIB);
-    assert!(holds(start, MIB, 7));
-    set_break(base + 4 * MIB);
-    assert!(holds(start, MIB, 7));
-    assert!(holds(at(start, MIB), 3 * MIB, 0));
-    set_break(base);
 }
 
 fn entropy_does_not_repeat() {

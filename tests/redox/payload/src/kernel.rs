@@ -6,7 +6,7 @@ use core::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 use syscall::{
-    Error, O_RDONLY, O_RDWR, Result,
+    EEXIST, Error, O_RDONLY, O_RDWR, Result,
     data::{GlobalSchemes, TimeSpec},
     number::{SYS_CLOSE, SYS_OPENAT_INTO},
 };
@@ -46,6 +46,7 @@ extern "C" fn start() -> ! {
     if debug.is_ok() {
         ralloc_platform::redox::set_stderr(DEBUG);
         counters_open();
+        crate::frames::open_account();
         crate::heap::open();
         crate::main();
     }
@@ -66,7 +67,8 @@ pub fn exit_by(own: usize) -> ! {
     fault()
 }
 
-fn fault() -> ! {
+/// End the current thread by an exception.
+pub fn fault() -> ! {
     loop {
         // SAFETY: an exception; the thread has not ended otherwise.
         unsafe { asm!("ud2") };
@@ -91,7 +93,7 @@ pub fn scheme(wanted: GlobalSchemes) -> usize {
 /// # Safety
 ///
 /// Nobody uses that number.
-unsafe fn open(scheme: usize, name: &str, flags: usize, number: usize) -> Result<usize> {
+pub unsafe fn open(scheme: usize, name: &str, flags: usize, number: usize) -> Result<usize> {
     let mut word = SYS_OPENAT_INTO;
     // SAFETY: reads the name, and makes a descriptor.
     unsafe {
@@ -127,12 +129,18 @@ fn free_number() -> usize {
 
 /// What a descriptor's scheme makes of a name.
 pub fn dup(descriptor: usize, name: &str) -> Result<usize> {
-    let number = free_number();
-    let made = syscall::dup_into(descriptor, number, name.as_bytes());
-    if made.is_err() {
-        IN_USE.fetch_and(!(1 << number), Relaxed);
+    loop {
+        let number = free_number();
+        match syscall::dup_into(descriptor, number, name.as_bytes()) {
+            // A child has its descriptors from another moment than its memory: this number stays in use there.
+            Err(error) if error.errno == EEXIST => {}
+            Err(error) => {
+                IN_USE.fetch_and(!(1 << number), Relaxed);
+                return Err(error);
+            }
+            made => return made,
+        }
     }
-    made
 }
 
 /// Close a descriptor that is from [`dup`].

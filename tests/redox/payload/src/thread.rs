@@ -1,9 +1,11 @@
-//! Threads, by the kernel's own files. There is no process manager: whoever faults dies alone.
+//! Threads, by the kernel's own files, and children: threads in a copy of our memory, with a copy of our descriptors, which is
+//! all that the kernel knows of `fork`. There is no process manager: whoever faults dies alone.
 
 use crate::{case, heap::Stack, kernel};
 use core::{
     arch::{asm, naked_asm},
-    mem::offset_of,
+    iter,
+    mem::{self, offset_of},
     sync::atomic::{
         AtomicBool, AtomicUsize,
         Ordering::{Acquire, Release},
@@ -30,6 +32,8 @@ pub struct Block {
     /// Where it is, for the thread to read.
     this: usize,
     words: [usize; THREAD_WORDS],
+    /// Whether the thread runs in a copy of our memory. What it notes in its outcome nobody sees.
+    is_child: bool,
     work: Option<Box<dyn FnOnce()>>,
     outcome: Arc<Outcome>,
 }
@@ -55,6 +59,7 @@ impl Outcome {
 /// A thread that has been started.
 pub struct Thread {
     status: usize,
+    memory: Memory,
     outcome: Arc<Outcome>,
     block: *mut Block,
     stack: Stack,
@@ -63,20 +68,34 @@ pub struct Thread {
 /// Start a thread.
 pub fn spawn(work: impl FnOnce() + Send + 'static) -> Thread {
     // SAFETY: what it borrows, if anything, is static.
-    unsafe { spawn_borrowing(Box::new(work)) }
+    unsafe { spawn_borrowing(Box::new(work), Memory::Ours) }
+}
+
+/// What a thread sees.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Ours,
+    /// A copy, which is the kernel's part of `fork`.
+    Copy,
 }
 
 /// # Safety
 ///
 /// The thread is waited for before anything that it borrows is gone.
-unsafe fn spawn_borrowing<'a>(work: Box<dyn FnOnce() + Send + 'a>) -> Thread {
+unsafe fn spawn_borrowing<'a>(work: Box<dyn FnOnce() + Send + 'a>, memory: Memory) -> Thread {
     let work: Box<dyn FnOnce() + 'a> = work;
     // SAFETY: the borrowed things outlive the thread, by the caller's promise.
     let work = unsafe { core::mem::transmute::<Box<dyn FnOnce() + 'a>, Box<dyn FnOnce()>>(work) };
     let outcome = Arc::new(Outcome::default());
     let block = Box::into_raw(Box::new(Block {
         this: 0,
-        words: [0; THREAD_WORDS],
+        words: match memory {
+            Memory::Ours => [0; THREAD_WORDS],
+            // The child is the thread that forks.
+            // SAFETY: the block is this thread's.
+            Memory::Copy => unsafe { (*self::block()).words },
+        },
+        is_child: memory == Memory::Copy,
         work: Some(work),
         outcome: Arc::clone(&outcome),
     }));
@@ -84,18 +103,24 @@ unsafe fn spawn_borrowing<'a>(work: Box<dyn FnOnce() + Send + 'a>) -> Thread {
     // SAFETY: just made.
     unsafe { (*block).this = address };
     let stack = Stack::take();
-    let status = start(entry as *const () as usize, stack.top(), address)
+    let status = start(entry as *const () as usize, stack.top(), address, memory)
         .unwrap_or_else(|error| panic!("no thread: {error}"));
     Thread {
         status,
+        memory,
         outcome,
         block,
         stack,
     }
 }
 
-/// A context in our address space and with our descriptors. Returns the descriptor of its status.
-fn start(instruction: usize, stack: usize, pointer: usize) -> syscall::Result<usize> {
+/// A context with our memory and our descriptors, or with copies of them. Returns the descriptor of its status.
+fn start(
+    instruction: usize,
+    stack: usize,
+    pointer: usize,
+    memory: Memory,
+) -> syscall::Result<usize> {
     let all = kernel::scheme(GlobalSchemes::Proc);
     let own = kernel::dup(all, "cur-context")?;
     let new = kernel::dup(all, "new-context")?;
@@ -108,14 +133,26 @@ fn start(instruction: usize, stack: usize, pointer: usize) -> syscall::Result<us
         kernel::close(file);
         written.map(|_| ())
     };
-    let files = kernel::dup(own, "filetable")?;
-    tell("current-filetable", &[files])?;
-    kernel::close(files);
-    let space = kernel::dup(own, "addrspace")?;
-    tell("current-addrspace", &[space, stack, instruction])?;
-    kernel::close(space);
-    tell("regs/env", &[pointer, 0])?;
     let status = kernel::dup(new, "status")?;
+    let give = |what: &str, copy: &str, to: &str, rest: &[usize]| -> syscall::Result<()> {
+        let mut given = kernel::dup(own, what)?;
+        if memory == Memory::Copy {
+            let copy = kernel::dup(given, copy)?;
+            kernel::close(mem::replace(&mut given, copy));
+        }
+        let words: Vec<usize> = iter::once(given).chain(rest.iter().copied()).collect();
+        let told = tell(to, &words);
+        kernel::close(given);
+        told
+    };
+    give("filetable", "copy", "current-filetable", &[])?;
+    give(
+        "addrspace",
+        "exclusive",
+        "current-addrspace",
+        &[stack, instruction],
+    )?;
+    tell("regs/env", &[pointer, 0])?;
     let start = kernel::dup(new, "start")?;
     syscall::write(start, &[0])?;
     kernel::close(start);
@@ -178,7 +215,10 @@ unsafe impl ThreadBlock for Words {
 extern "C" fn run() -> ! {
     let block = block();
     // SAFETY: the block is this thread's.
-    let work = unsafe { (*block).work.take() };
+    let (work, is_child) = unsafe { ((*block).work.take(), (*block).is_child) };
+    if is_child {
+        ralloc_platform::redox::fork_child();
+    }
     if let Some(work) = work {
         work();
     }
@@ -193,17 +233,23 @@ extern "C" fn run() -> ! {
 /// The current thread has panicked: it ends here.
 pub fn fail() -> ! {
     // SAFETY: the block is this thread's.
-    let outcome = unsafe { &(*block()).outcome };
-    outcome.has_panicked.store(true, Release);
-    outcome.exit()
+    let block = unsafe { &*block() };
+    if block.is_child {
+        kernel::fault();
+    }
+    block.outcome.has_panicked.store(true, Release);
+    block.outcome.exit()
 }
 
 impl Thread {
     /// Wait until it has ended, and say how.
     pub fn end(self) -> End {
-        while !self.is_over() {
-            kernel::sleep(1);
-        }
+        let fate = loop {
+            match self.fate() {
+                Fate::Alive => kernel::sleep(1),
+                fate => break fate,
+            }
+        };
         kernel::close(self.status);
         let own = self.outcome.own.load(Acquire);
         if own != 0 {
@@ -212,6 +258,12 @@ impl Thread {
         // SAFETY: the thread is gone.
         drop(unsafe { Box::from_raw(self.block) });
         drop(self.stack);
+        if self.memory == Memory::Copy {
+            return match fate {
+                Fate::Exited => End::Done,
+                _ => End::Faulted,
+            };
+        }
         // Acquire: pairs with the Release in `run`.
         match (
             self.outcome.is_done.load(Acquire),
@@ -223,17 +275,30 @@ impl Thread {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn fate(&self) -> Fate {
         let mut word = [0; 8];
         let status = match syscall::read(self.status, &mut word) {
             Ok(8..) => usize::from_le_bytes(word),
             // Who is gone has no status.
-            _ => return true,
+            _ => return Fate::Exited,
         };
-        status == ContextStatus::Dead as usize
-            || status == ContextStatus::ForceKilled as usize
+        if status == ContextStatus::Dead as usize {
+            Fate::Exited
+        } else if status == ContextStatus::ForceKilled as usize
             || status == ContextStatus::UnhandledExcp as usize
+        {
+            Fate::Faulted
+        } else {
+            Fate::Alive
+        }
     }
+}
+
+/// What the kernel says of a thread.
+enum Fate {
+    Alive,
+    Exited,
+    Faulted,
 }
 
 /// Run all these at the same time, in threads, and wait for them.
@@ -245,7 +310,7 @@ pub fn together<'a>(works: impl IntoIterator<Item = Box<dyn FnOnce() + Send + 'a
     let threads: Vec<_> = works
         .into_iter()
         // SAFETY: waited for below.
-        .map(|work| unsafe { spawn_borrowing(work) })
+        .map(|work| unsafe { spawn_borrowing(work, Memory::Ours) })
         .collect();
     let ends: Vec<_> = threads.into_iter().map(Thread::end).collect();
     for end in ends {
@@ -256,5 +321,15 @@ pub fn together<'a>(works: impl IntoIterator<Item = Box<dyn FnOnce() + Send + 'a
 /// Run this in a thread, and wait for it.
 pub fn apart<'a>(work: impl FnOnce() + Send + 'a) -> End {
     // SAFETY: waited for at once.
-    unsafe { spawn_borrowing(Box::new(work)) }.end()
+    unsafe { spawn_borrowing(Box::new(work), Memory::Ours) }.end()
+}
+
+/// Fork: run this in a child, and wait for it. The child has this thread's heap, and of all others nothing. A panic in it is a
+/// fault.
+pub fn in_child<'a>(work: impl FnOnce() + Send + 'a) -> End {
+    ralloc_platform::redox::fork_prepare();
+    // SAFETY: waited for at once.
+    let child = unsafe { spawn_borrowing(Box::new(work), Memory::Copy) };
+    ralloc_platform::redox::fork_parent();
+    child.end()
 }
