@@ -14,7 +14,7 @@ use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{HEAP_SIZE, Tuning},
-    live,
+    dense, live,
     memory::Memory,
     page::Page,
     portion::Portion,
@@ -49,6 +49,8 @@ pub(crate) struct Heap {
     /// Classes that may have an empty page: every class that has one is here. Now, and at the last housekeeping.
     idle: Cell<u64>,
     idle_before: Cell<u64>,
+    /// Classes that have ever had a page of this heap.
+    known: Cell<u64>,
     /// Of an orphan: classes that have pages to give. A hint for adopters.
     pub(crate) offers: AtomicU64,
     /// Of an orphan: the address of the heap (or 1) on whose behalf it is held, 0 if it is not.
@@ -200,9 +202,21 @@ impl Heap {
         }
         chunk.set_owners(run.first, run.slices, Owner::heap(self.address(), 0));
         self.queue(class).push_first(page);
+        if self.known.get() & class.bit() == 0 {
+            self.known.set(self.known.get() | class.bit());
+        } else {
+            memory.fills_up(class);
+        }
         // Unless it is extended: what comes home meanwhile is used first.
         self.idle.set(self.idle.get() | class.bit());
         true
+    }
+
+    /// Slices of the first pages of classes that this heap has ever had, see [`dense`].
+    pub(crate) fn dense_firsts(&self) -> usize {
+        let known = |class: &SizeClass| self.known.get() & class.bit() != 0;
+        let classes = (0..CLASSES).map(SizeClass::from_index);
+        classes.filter(known).map(dense::slices).sum()
     }
 
     /// Take a block home that the owner of the page frees.
@@ -262,6 +276,7 @@ impl Heap {
         let counts = chunk.cold(first).take_counts();
         chunk.disown(first, slices);
         self.recent.note(chunk.index(), first, slices);
+        memory.is_gone(page.class());
         memory.release(&memory.chunks.held(page.chunk(), first, slices), touched);
         if let Some(counts) = counts {
             if T::SECURITY {

@@ -9,8 +9,6 @@ use crate::{
     primitive::Ordering,
 };
 
-/// While there are large pages, idle memory in single slices may be this many times what is live, until housekeeping comes by.
-const IDLE_TIMES: usize = 8;
 /// Rounds of housekeeping that count as much as a whole [`Tuning::CHURN_WINDOW`] of memory given back.
 const ROUNDS: usize = 16;
 
@@ -140,7 +138,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             // program may be about to free the rest of it: that took 1.9 times as long for 1 GiB freed in random order.
             let pieces = match self.idle_chosen() {
                 Some(bytes) => bytes / 2,
-                None if self.live() > T::LARGE_PAGES_ABOVE => allowed + IDLE_TIMES * self.live(),
+                None if self.has_large_pages.load(Ordering::Relaxed) != 0 => allowed + self.live(),
                 None => allowed.max(self.live() / 2),
             };
             self.purge(allowed / 2, pieces, 1);

@@ -9,8 +9,8 @@ use crate::{
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth, starts},
     config::{
-        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, LARGE_PAGE, RESERVED_SLICES, SLICE, SLICES,
-        STATE_SLICES, Tuning,
+        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, RESERVED_SLICES, SLICE, SLICES, STATE_SLICES,
+        Tuning,
     },
     hooks::Hooks,
     huge::{Huge, discard, span_size},
@@ -38,6 +38,10 @@ pub(crate) struct Memory<P, T> {
     pub(crate) churn: Tally,
     /// The most bytes that have ever been in use.
     pub(crate) peak: Tally,
+    /// Slices of pages that are likely to be resident from end to end, see [`fills_up`](Self::fills_up). May be a negative number.
+    pub(crate) dense: Tally,
+    /// Whether a chunk has ever been backed by large pages.
+    pub(crate) has_large_pages: Tally,
     /// Idle bytes above which the next purge is due: those that the last one could not give back are not tried again at
     /// once.
     pub(crate) purge_above: Tally,
@@ -91,6 +95,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             epoch: AtomicU32::new(0),
             churn: Tally::new(0),
             peak: Tally::new(0),
+            dense: Tally::new(0),
+            has_large_pages: Tally::new(0),
             purge_above: Tally::new(0),
             purge: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
@@ -133,12 +139,10 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Claim the slices of a page: if there are such, of those that the heap gave back a moment ago.
     pub(crate) fn claim_page(&self, slices: usize, small: bool, recent: &Recent) -> Option<Run> {
-        // Large pages are for chunks that pages fill: among runs, whole large pages would become resident for their header.
-        let large_pages = self.live() > T::LARGE_PAGES_ABOVE;
         // Slice 0 is reserved in the security build.
         let small = small && !T::SECURITY;
         let again = recent.claim(&self.chunks, slices, small);
-        let run = again.or_else(|| self.claim_from(slices, 1, small, large_pages))?;
+        let run = again.or_else(|| self.claim_from(slices, 1, small, true))?;
         self.claimed(run)
     }
 
@@ -175,25 +179,22 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
     }
 
-    fn claim_from(
-        &self,
-        slices: usize,
-        stride: usize,
-        small: bool,
-        large_pages: bool,
-    ) -> Option<Run> {
+    fn claim_from(&self, slices: usize, stride: usize, small: bool, for_page: bool) -> Option<Run> {
+        let starts = starts(stride, small);
+        let mapped = self.chunks.claim_mapped(slices, starts);
+        if mapped.is_some() {
+            return mapped;
+        }
         let growth = Growth {
             // A power of two, so that doubling it ends at a whole chunk.
             first: (T::FIRST_MAPPING / SLICE)
                 .clamp(Self::FIRST_SLICES, SLICES)
                 .next_power_of_two(),
-            large_pages,
+            // Among runs, whole large pages would become resident for their header.
+            large_pages: for_page && self.wants_large_pages(),
         };
-        let starts = starts(stride, small);
-        self.chunks.claim_mapped(slices, starts).or_else(|| {
-            self.make_way(CHUNK);
-            self.chunks.claim(slices, starts, growth, &self.kernel)
-        })
+        self.make_way(CHUNK);
+        self.chunks.claim(slices, starts, growth, &self.kernel)
     }
 
     /// Tell the debugger that a run was claimed, and is in no block yet. Slice 0 begins with the chunk's header.
@@ -245,7 +246,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             Some(span) => (self.cut(span, size), false),
             None => {
                 self.make_way(size);
-                (self.map_huge(size, align, asked)?, true)
+                let base = self.kernel.map(size, align)?;
+                (Span { base, size }, true)
             }
         };
         if !self.huge.insert(&span, asked, &self.chunks, &self.kernel) {
@@ -255,17 +257,6 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.churn_up(size);
         self.guard_huge(span.base, asked, size);
         Some((span.base, zeroed))
-    }
-
-    /// A fresh span, backed by large pages as far as the program has asked for it.
-    fn map_huge(&self, size: usize, align: usize, asked: usize) -> Option<Span> {
-        let base = self.kernel.map(size, align)?;
-        let whole = asked / LARGE_PAGE * LARGE_PAGE;
-        if whole != 0 && self.live().saturating_add(asked) > T::LARGE_PAGES_ABOVE {
-            // SAFETY: mapped by the line above.
-            unsafe { self.kernel.expect_use(base, whole) };
-        }
-        Some(Span { base, size })
     }
 
     /// The first `size` bytes of a span; the rest waits for reuse, or goes back.

@@ -8,6 +8,7 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::mask,
     config::{CHUNK, SLICE, SLICES},
+    dense,
     guard::{slab_slices, slabs_guard},
     heap::Heap,
     huge::discard,
@@ -43,6 +44,7 @@ impl<I: Instance> Process<I> {
                 self.memory.chunks.check();
                 self.memory.huge.check();
                 self.heaps.check();
+                self.check_dense();
             }
             for chunk in self.memory.chunks.chunks() {
                 pages += self.verify_chunk(chunk, is_whole);
@@ -69,6 +71,28 @@ impl<I: Instance> Process<I> {
             );
         }
         assert!(queued == pages, "a page that is not full is in a queue");
+    }
+
+    /// The equation of [`dense`](crate::dense).
+    fn check_dense(&self) {
+        let mut pages = 0;
+        for chunk in self.memory.chunks.chunks() {
+            let begins = |slice: &usize| {
+                !chunk
+                    .owner(*slice)
+                    .has(Owner::NOT_HEAD | Owner::RUN | Owner::UNOWNED)
+            };
+            let heads = (0..SLICES).filter(begins);
+            pages += heads
+                .map(|slice| dense::slices(chunk.page(slice).class()))
+                .sum::<usize>();
+        }
+        let firsts: usize = self.heaps.heaps().map(Heap::dense_firsts).sum();
+        let dense = self.memory.dense.load(Ordering::Relaxed);
+        assert!(
+            dense.wrapping_add(firsts) == pages,
+            "slices of dense pages are counted"
+        );
     }
 
     /// Slices of a chunk that are neither free nor anybody's.
@@ -166,6 +190,10 @@ impl<I: Instance> Process<I> {
             }
         }
         self.heaps.dissolve();
+        let memory = &self.memory;
+        for total in [&memory.churn, &memory.peak, &memory.dense] {
+            total.store(0, Ordering::Relaxed);
+        }
         chunks.dissolve(&self.memory.kernel);
     }
 }

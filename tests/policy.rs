@@ -4,7 +4,11 @@ mod common;
 
 use common::{Case, Held, KIB, Kernel, MIB};
 use ralloc::c_abi;
-use std::{sync::mpsc, thread};
+use ralloc_platform::sim::Rules;
+use std::{
+    sync::{Barrier, mpsc},
+    thread,
+};
 
 fn allocate(size: usize) -> Held {
     Held::new(c_abi::malloc::<Case>(size), size, 16, size as u64).expect("there is memory enough")
@@ -154,6 +158,44 @@ fn a_heap_takes_its_own_slices_first() {
             let again = allocate(8 * KIB);
             assert_eq!(slice(&again), before, "on {name}");
             again.free();
+        });
+    }
+}
+
+/// A chunk is backed by large pages when nearly all of what the program has is in pages that are used from end to end.
+#[test]
+fn large_pages_back_what_is_used_from_end_to_end() {
+    fn many(size: usize) -> Vec<Held> {
+        (0..48 * MIB / size).map(|_| allocate(size)).collect()
+    }
+    /// A block of each size, in as many threads as do not share their pages.
+    fn few_of_each() -> Vec<Held> {
+        const THREADS: usize = 15;
+        let are_there = Barrier::new(THREADS);
+        thread::scope(|scope| {
+            let one_of_each = || {
+                let blocks: Vec<_> = (1..512).map(|units| allocate(16 * units)).collect();
+                are_there.wait();
+                blocks
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(one_of_each)).collect();
+            threads.into_iter().flat_map(common::join).collect()
+        })
+    }
+    type Shape = (&'static str, fn() -> Vec<Held>, bool);
+    const SHAPES: [Shape; 4] = [
+        ("small blocks", || many(1000), true),
+        ("buffers", || many(16 * KIB), false),
+        ("runs", || many(MIB), false),
+        ("a few of each size in each thread", few_of_each, false),
+    ];
+    for (shape, allocate, wanted) in SHAPES {
+        common::run(Kernel::sim(Rules::Linux), || {
+            let blocks = allocate();
+            assert!(common::stats().mapped > 36 * MIB, "{shape}");
+            let expected = common::kernel().as_sim().expected();
+            assert_eq!(expected != 0, wanted, "{shape}");
+            blocks.into_iter().for_each(Held::free);
         });
     }
 }

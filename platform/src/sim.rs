@@ -185,6 +185,11 @@ impl Sim {
         self.lock().kernel.ledger.walked_pages
     }
 
+    /// Bytes of which was said that they will be used.
+    pub fn expected(&self) -> usize {
+        self.lock().kernel.ledger.expected
+    }
+
     /// OS pages that such a kernel would walk over if the process exited, or forked, now.
     pub fn pages_walked_by_exit(&self) -> usize {
         self.mapped() / PAGE
@@ -257,6 +262,11 @@ unsafe impl Platform for Sim {
 
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
         self.lock().kernel.purge(base.addr().get(), size)
+    }
+
+    unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
+        kernel::check_pages("expect use of", base.addr().get(), size);
+        self.lock().kernel.ledger.expected += size;
     }
 
     unsafe fn relocate(

@@ -198,6 +198,17 @@ unsafe impl Platform for Kernel {
         done
     }
 
+    unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
+        let _call = self.call();
+        if self.real {
+            // SAFETY: the caller's promise.
+            unsafe { System.expect_use(base, size) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.sim.expect_use(base, size) }
+        }
+    }
+
     unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
         let _call = self.call();
         if self.real {

@@ -32,6 +32,7 @@ pub(super) struct Ledger {
     pub(super) mapped: usize,
     pub(super) peak: usize,
     pub(super) walked_pages: usize,
+    pub(super) expected: usize,
     pub(super) refused: bool,
 }
 
@@ -69,6 +70,7 @@ impl Kernel {
                 mapped: 0,
                 peak: 0,
                 walked_pages: 0,
+                expected: 0,
                 refused: false,
             },
             break_offset: 0,
