@@ -1,6 +1,24 @@
 //! READ SECOND. The four verbs: allocate, free, reallocate, and ask for the usable size.
 //!
 //! Each verb is a hit path that can be read in ten seconds, and a miss that is another function.
+//!
+//! ```
+//! use ralloc::{Global, alloc};
+//! use std::ptr::NonNull;
+//!
+//! let block = NonNull::new(alloc::allocate::<Global>(100)).expect("there is memory");
+//! assert!(block.addr().get().is_multiple_of(alloc::MIN_ALIGN));
+//! let aligned = [alloc::allocate_aligned::<Global>(100, 64), alloc::allocate_aligned_zeroed::<Global>(100, 64)];
+//! // SAFETY: each block is live when it is used, and given up once.
+//! unsafe {
+//!     assert!(alloc::usable_size::<Global>(block) >= 100);
+//!     let block = alloc::reallocate::<Global>(block, 200);
+//!     let block = alloc::reallocate_aligned::<Global>(NonNull::new(block).expect("as above"), 300, 16);
+//!     alloc::free_sized::<Global>(block, 300);
+//!     aligned.into_iter().chain([alloc::allocate_zeroed::<Global>(9)]).for_each(|block| alloc::free::<Global>(block));
+//! }
+//! alloc::trim::<Global>();
+//! ```
 
 use core::ptr::{self, NonNull};
 

@@ -2,6 +2,38 @@
 //!
 //! Null exists here and nowhere below. `errno` is the instance's business: [`Instance::on_failure`] is told why.
 //! The symbols themselves are in the package `libralloc`.
+//!
+//! ```
+//! use ralloc::{Failure, Global, c_abi};
+//!
+//! // SAFETY: each block is live when it is used, and given up once.
+//! unsafe {
+//!     let block = c_abi::malloc::<Global>(100);
+//!     assert!(c_abi::malloc_usable_size::<Global>(block) >= c_abi::malloc_good_size(100));
+//!     let block = c_abi::realloc::<Global>(block, 200);
+//!     let block = c_abi::reallocarray::<Global>(block, 10, 30);
+//!     assert!(c_abi::reallocarray::<Global>(block, usize::MAX, 2).is_null());
+//!     c_abi::free::<Global>(c_abi::reallocf::<Global>(block, 400));
+//!
+//!     let zeros = c_abi::calloc::<Global>(10, 20);
+//!     let more = c_abi::recallocarray::<Global>(zeros, 10, 20, 20);
+//!     assert_eq!(*more.add(399), 0);
+//!     c_abi::freezero::<Global>(more, 400);
+//!     c_abi::free_sized::<Global>(c_abi::malloc::<Global>(24), 24);
+//!
+//!     let page = c_abi::valloc::<Global>(10);
+//!     assert!(page.addr().is_multiple_of(4096));
+//!     let aligned = c_abi::posix_memalign::<Global>(64, 100).expect("there is memory");
+//!     let others = [
+//!         c_abi::aligned_alloc::<Global>(64, 100),
+//!         c_abi::memalign::<Global>(48, 100),
+//!         c_abi::pvalloc::<Global>(10),
+//!     ];
+//!     others.into_iter().chain([page, aligned.as_ptr()]).for_each(|block| c_abi::free::<Global>(block));
+//! }
+//! assert_eq!(c_abi::posix_memalign::<Global>(3, 100), Err(Failure::BadArgument));
+//! c_abi::malloc_trim::<Global>();
+//! ```
 
 use core::{
     hint,

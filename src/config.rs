@@ -211,6 +211,17 @@ pub trait Tuning: 'static {
 }
 
 /// How much a line of the [log](crate::log) matters.
+///
+/// ```
+/// use ralloc::{Level, Tuning};
+///
+/// /// Says what went wrong, not what went on.
+/// pub struct Terse;
+/// impl Tuning for Terse {
+///     const LOG_LEVEL: Level = Level::Trouble;
+/// }
+/// assert!(Level::Blocks < Terse::LOG_LEVEL && Terse::LOG_LEVEL < Level::Nothing);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Level {
     /// What happens to blocks.
@@ -223,6 +234,13 @@ pub enum Level {
 
 /// How much idle memory (free, but resident) an allocator keeps. Chosen while the program runs; asked for on slow paths
 /// only.
+///
+/// ```
+/// use ralloc::{Global, Instance, Purge};
+///
+/// Global::process().set_purge(Purge::Above(1 << 20)); // At most a mebibyte.
+/// Global::process().set_purge(Purge::Normal);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purge {
     /// As the [`Tuning`] says.
@@ -253,6 +271,15 @@ impl Tuning for Defaults {}
 /// Freed blocks are cleared, and are reused in an order that nobody can foresee. A block that is freed twice, from the wrong
 /// address or with the wrong size, that was written to beyond its end or after it was freed, ends the process with a fatal
 /// line; see SECURITY.md for what is found when. Each operation takes longer, and a block of `n` bytes takes up `n + 1`.
+///
+/// ```
+/// ralloc::instance! {
+///     /// For what comes from outside, beside the allocator of the program.
+///     pub struct Guarded: ralloc::Hardened;
+/// }
+/// let block = ralloc::Block::<Guarded>::new(100, 8);
+/// assert_eq!(block.len(), 100);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hardened;
 

@@ -10,6 +10,12 @@ use crate::{
 };
 
 /// The instance behind [`Ralloc`](crate::Ralloc) and the functions at the root of the crate: the system's kernel, the default policy.
+///
+/// ```
+/// let block = ralloc::native::alloc::<ralloc::Global>(100, 8); // As `ralloc::alloc(100, 8)`.
+/// // SAFETY: allocated above with this size, freed once.
+/// unsafe { ralloc::free(block, 100) };
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Global;
 

@@ -4,6 +4,21 @@
 //! are gone: then a block counts as used exactly while the program has it. What other threads that run hold in reserve counts
 //! as used: at most [`Tuning::REFILL_BYTES`](crate::Tuning::REFILL_BYTES) of each size class, and what they collect for
 //! others.
+//!
+//! ```
+//! use ralloc::{Global, info::{self, Info}};
+//!
+//! let block = ralloc::alloc(10 << 20, 8);
+//! let figures: Info = info::info::<Global>();
+//! assert_eq!(figures.arena, figures.used + figures.free);
+//! assert!(figures.huge_count == 1 && figures.huge >= 10 << 20);
+//!
+//! let mut text = String::new();
+//! info::write_xml::<Global>(&mut text).expect("a string takes all");
+//! assert!(text.starts_with("<malloc version=\"1\">"));
+//! # // SAFETY: allocated above with this size, freed once.
+//! # unsafe { ralloc::free(block, 10 << 20) };
+//! ```
 
 use core::fmt::{self, Write};
 

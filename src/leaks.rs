@@ -8,6 +8,18 @@
 //! registers of other threads, or in disguise, are not seen.
 //!
 //! Nothing is allocated but the room for a list of the blocks, which is asked of the kernel.
+//!
+//! ```
+//! use ralloc::{Global, Watchers, leaks};
+//!
+//! ralloc::watch::<Global>(Watchers::LEAKS);
+//! let forgotten = ralloc::alloc(1234, 8);
+//! let mut report = String::new();
+//! leaks::report_leaks::<Global>(&mut report).expect("a string takes all");
+//! assert!(report.contains("1234"));
+//! # // SAFETY: allocated above with this size, freed once.
+//! # unsafe { ralloc::free(forgotten, 1234) };
+//! ```
 
 use core::{
     fmt::{self, Write},

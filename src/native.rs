@@ -15,8 +15,21 @@
 //!
 //! let block = native::alloc::<Mine>(1000, 24);
 //! assert!(block.addr().get().is_multiple_of(24));
-//! // SAFETY: allocated above with this size, freed once.
-//! unsafe { native::free::<Mine>(block, 1000) };
+//! let zeros = native::alloc_zeroed::<Mine>(1000, 8);
+//! assert!(native::try_alloc::<Mine>(usize::MAX, 8).is_err());
+//! // SAFETY: each block has the size that is said, and is given up once.
+//! unsafe {
+//!     let room = native::usable_size::<Mine>(block, 1000);
+//!     native::realloc_inplace::<Mine>(block, 1000, room).expect("there is room");
+//!     let block = native::realloc::<Mine>(block, room, 5000, 24);
+//!     native::free::<Mine>(block, 5000);
+//!     let zeros = native::try_realloc::<Mine>(zeros, 1000, 2000, 8).expect("there is memory");
+//!     native::free::<Mine>(zeros, 2000);
+//! }
+//! let arena = Box::leak(Box::new([0_u8; 1 << 20])).as_mut_ptr();
+//! // SAFETY: nobody else has the memory, which stays for the rest of the process.
+//! let used = unsafe { native::donate::<Mine>(std::ptr::NonNull::new(arena).expect("not null"), 1 << 20) };
+//! assert!(used > 0);
 //! ```
 
 use core::ptr::{self, NonNull};

@@ -82,6 +82,17 @@ pub enum Recovery {
 }
 
 /// A function that is called when a request cannot be served.
+///
+/// ```
+/// use ralloc::{Global, OomHandler, Recovery, oom};
+///
+/// let handler: OomHandler = |request| {
+///     eprintln!("no room for {} bytes", request.size);
+///     Recovery::GiveUp
+/// };
+/// let before = oom::set_oom_handler::<Global>(Some(handler));
+/// assert_eq!(before, None);
+/// ```
 pub type OomHandler = fn(OutOfMemory) -> Recovery;
 
 /// Where a thread has its own handler, 0 if it has none.

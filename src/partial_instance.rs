@@ -3,6 +3,19 @@
 use crate::config::Tuning;
 
 /// The defaults, and partial deallocation.
+///
+/// ```
+/// ralloc::instance! {
+///     /// For blocks that are freed in parts, beside the allocator of the program.
+///     pub struct Parts: ralloc::InParts;
+/// }
+/// let block = ralloc::native::alloc::<Parts>(100, 8);
+/// // SAFETY: the halves are disjoint, and each is freed once.
+/// unsafe {
+///     ralloc::native::free::<Parts>(block.add(50), 50);
+///     ralloc::native::free::<Parts>(block, 50);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InParts;
 

@@ -23,6 +23,7 @@ use crate::{
 /// # Safety
 ///
 /// `process` always returns the same state for a given thread block: the words in a thread's block point into it.
+#[doc = include_str!("instance.md")]
 pub unsafe trait Instance: Sized + 'static {
     /// The kernel.
     type Platform: Platform + 'static;

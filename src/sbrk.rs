@@ -1,4 +1,13 @@
 //! The program break. The heap never uses it, so moving it cannot harm the heap.
+//!
+//! ```
+//! use ralloc::{Global, sbrk};
+//!
+//! // SAFETY: nothing is moved down on.
+//! let now = unsafe { sbrk::sbrk::<Global>(0) }.expect("this system has a break");
+//! // SAFETY: as above.
+//! unsafe { sbrk::brk::<Global>(now) }.expect("it is there already");
+//! ```
 
 use ralloc_platform::Platform;
 

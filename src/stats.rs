@@ -1,4 +1,16 @@
 //! What the allocator holds, counted by walking it: no counter is kept on a hit path.
+//!
+//! ```
+//! use ralloc::{Global, stats};
+//!
+//! let block = ralloc::alloc(100, 8);
+//! let picture = stats::stats::<Global>();
+//! let class: &stats::ClassUse = picture.classes.iter().find(|class| class.block_size >= 100).expect("a class");
+//! assert!(class.used >= 1 && class.capacity >= class.used);
+//! stats::print_stats::<Global>(None); // To standard error.
+//! # // SAFETY: allocated above with this size, freed once.
+//! # unsafe { ralloc::free(block, 100) };
+//! ```
 
 use core::fmt::{self, Write};
 

@@ -2,6 +2,15 @@
 //!
 //! They are served by the commons or by the kernel, and touch no word of a thread. The blocks are like all others: whoever frees them
 //! later, once there are words, frees them by the ordinary verb. Slow, and for a handful of requests.
+//!
+//! ```
+//! use ralloc::{Global, alloc, unborn};
+//!
+//! let block = unborn::allocate::<Global>(100, 16);
+//! assert!(!block.is_null());
+//! // SAFETY: allocated above, freed once.
+//! unsafe { alloc::free::<Global>(block) };
+//! ```
 
 use core::ptr::{self, NonNull};
 
