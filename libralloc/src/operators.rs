@@ -82,17 +82,6 @@ macro_rules! forms {
     )*};
 }
 
-/// Operators that are forms of others which have no size between the block and the alignment.
-macro_rules! forms_without_size {
-    ($($name:ident $symbol:literal = $of:literal;)*) => {$(
-        #[unsafe(naked)]
-        #[unsafe(export_name = $symbol)]
-        extern "C" fn $name() {
-            core::arch::naked_asm!(instruction!(third_to_second), instruction!(jump $of))
-        }
-    )*};
-}
-
 basic! {
     new "_Znwm" = take;
     new_aligned "_ZnwmSt11align_val_t" = take_aligned;
@@ -107,20 +96,19 @@ basic! {
 forms! {
     new_array "_Znam" = "_Znwm";
     new_array_aligned "_ZnamSt11align_val_t" = "_ZnwmSt11align_val_t";
-    delete_sized "_ZdlPvm" = "_ZdlPv";
     delete_nothrow "_ZdlPvRKSt9nothrow_t" = "_ZdlPv";
     delete_array "_ZdaPv" = "_ZdlPv";
-    delete_array_sized "_ZdaPvm" = "_ZdaPv";
     delete_array_nothrow "_ZdaPvRKSt9nothrow_t" = "_ZdaPv";
     delete_aligned_nothrow "_ZdlPvSt11align_val_tRKSt9nothrow_t" = "_ZdlPvSt11align_val_t";
     delete_array_aligned "_ZdaPvSt11align_val_t" = "_ZdlPvSt11align_val_t";
     delete_array_aligned_nothrow "_ZdaPvSt11align_val_tRKSt9nothrow_t" = "_ZdaPvSt11align_val_t";
 }
 
-forms_without_size! {
-    delete_sized_aligned "_ZdlPvmSt11align_val_t" = "_ZdlPvSt11align_val_t";
-    delete_array_sized_aligned "_ZdaPvmSt11align_val_t" = "_ZdaPvSt11align_val_t";
-}
+#[cfg(not(feature = "security"))]
+mod sized;
+#[cfg(feature = "security")]
+#[path = "operators/sized_secure.rs"]
+mod sized;
 
 extern "C" fn take(size: usize) -> *mut c_void {
     cxx::ralloc_new(size)

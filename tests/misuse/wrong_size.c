@@ -1,5 +1,5 @@
 // Frees a block with another size than it was allocated with.
-// case: delete-half delete-twice delete-1-less | small medium large huge | same other | unnoticed / wrong size | -
+// case: delete-half delete-twice delete-1-less | small medium large huge | same other | wrong size | -
 // case: free_sized-half free_sized-twice free_sized-1-less free_aligned_sized-half | small medium large huge | same | wrong size | -
 // libraries: -lstdc++
 #include "misuse.h"
