@@ -90,4 +90,22 @@ impl Block {
         // SAFETY: as in `next`.
         unsafe { primitive::write(word.as_ptr(), value) }
     }
+
+    /// The third word, which the blocks of the security build have.
+    #[inline(always)]
+    pub(crate) fn third(self) -> usize {
+        // SAFETY: a block of that build has four words.
+        let word = unsafe { self.0.add(2) };
+        // SAFETY: as in `next`.
+        unsafe { primitive::read(word.as_ptr()) }
+    }
+
+    /// Set the third word, which the blocks of the security build have.
+    #[inline(always)]
+    pub(crate) fn set_third(self, value: usize) {
+        // SAFETY: as in `third`.
+        let word = unsafe { self.0.add(2) };
+        // SAFETY: as in `next`.
+        unsafe { primitive::write(word.as_ptr(), value) }
+    }
 }

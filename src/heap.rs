@@ -285,7 +285,13 @@ impl Heap {
             }
             // As a remote free, even to ourselves: we are in the middle of something.
             // SAFETY: the counts of a page are a block of this instance, and nobody uses those of a page without blocks.
-            Self::deliver(Batch::single(unsafe { Block::from_ptr(counts) }));
+            let batch = Batch::single(unsafe { Block::from_ptr(counts) });
+            if T::SECURITY {
+                let (page, _) = page_of(counts);
+                // SAFETY: as above; it reads zero.
+                unsafe { live::seal(page, batch.train(), memory.key(), &memory.kernel) };
+            }
+            Self::deliver(batch);
         }
     }
 
@@ -306,17 +312,19 @@ impl Heap {
     ) {
         for batch in self.inbox.take_all() {
             let (page, owner) = page_of(batch.first.start());
-            if owner.heap_address() != self.address() {
+            let is_home = owner.heap_address() == self.address();
+            if T::SECURITY {
+                let (key, kernel) = (memory.key(), &memory.kernel);
+                // SAFETY: a batch of blocks of the page has arrived.
+                unsafe { live::unseal(page, batch.train(), is_home, key, kernel) };
+            }
+            if !is_home {
                 forward(batch);
                 continue;
             }
             let owner = self.thaw(page, owner, memory.epoch());
             if cfg!(debug_assertions) {
                 batch.check(page);
-            }
-            if T::SECURITY {
-                // SAFETY: the page is ours.
-                unsafe { live::receive(page, batch.first, batch.count, &memory.kernel) };
             }
             let empty = page.push_all(batch.first, batch.last, batch.count);
             self.came_home(page, owner, empty, memory);

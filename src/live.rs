@@ -20,7 +20,7 @@ use crate::{
     block::Block,
     canary,
     config::{CHUNK, FIRST_BLOCK_OFFSET, MEDIUM_MAX, SLICE, STATE_GRANULE},
-    fatal::{CORRUPTED_LIST, DOUBLE_FREE, fatal},
+    fatal::{CORRUPTED_LIST, DOUBLE_FREE, WRITE_AFTER_FREE, fatal},
     free_list::Link,
     page::Page,
     primitive::{Mark, Ordering},
@@ -152,15 +152,28 @@ pub(crate) unsafe fn arrive(block: Block, kernel: &impl Platform) {
     state.store(HOME, Ordering::Relaxed);
 }
 
-/// The blocks of a batch arrive at the owner of their page. What a batch carries in the blocks beside the links is cleared.
+/// What the third word of a block says while the block travels: its link once more, so that nobody changes it who does not know the key.
+fn witness(block: Block, key: usize) -> usize {
+    block.next() ^ block.address().rotate_left(usize::BITS / 2) ^ key
+}
+
+/// The blocks of a batch, first to last, and how many there are.
+pub(crate) type Train = (Block, Block, usize);
+
+/// Go over a batch: every link leads to a block of `page`, and the last block is the last.
 ///
 /// # Safety
 ///
-/// `first` is said to begin a list of `count` blocks of `page`, which is the caller's, in a chunk of a security build.
-pub(crate) unsafe fn receive(page: &Page, first: Block, count: usize, kernel: &impl Platform) {
+/// The batch is the caller's, in a chunk of a security build.
+unsafe fn walk(
+    page: &Page,
+    (first, last, count): Train,
+    kernel: &impl Platform,
+    each: impl Fn(Block, usize),
+) {
     let mut link = first.address();
     let mut at = link;
-    for _ in 0..count {
+    for number in 0..count {
         let address = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(link));
         let same_chunk = link & !(CHUNK - 1) == page.chunk().as_ptr().addr();
         let Some(start) = address.filter(|&start| same_chunk && page.begins_block(start)) else {
@@ -168,12 +181,58 @@ pub(crate) unsafe fn receive(page: &Page, first: Block, count: usize, kernel: &i
         };
         // SAFETY: a block of the page begins there.
         let block = unsafe { Block::from_ptr(start) };
-        // SAFETY: as above.
-        unsafe { arrive(block, kernel) };
-        block.set_second(0);
         at = link;
         link = block.next();
+        each(block, number);
     }
+    if at != last.address() || link != 0 {
+        fatal(kernel, CORRUPTED_LIST, at);
+    }
+}
+
+/// Before the blocks of a batch are sent: each has a witness from now on.
+///
+/// # Safety
+///
+/// As for [`walk`]; the blocks read zero but for their links if nobody has written to them.
+pub(crate) unsafe fn seal(page: &Page, train: Train, key: usize, kernel: &impl Platform) {
+    let each = |block: Block, _| {
+        if block.second() | block.third() != 0 {
+            fatal(kernel, WRITE_AFTER_FREE, block.address());
+        }
+        block.set_third(witness(block, key));
+    };
+    // SAFETY: the caller's promise.
+    unsafe { walk(page, train, kernel, each) };
+}
+
+/// A batch has travelled: nobody has changed a link of it, and what it carries in the blocks beside the links is cleared. If the
+/// caller owns the page the blocks have arrived.
+///
+/// # Safety
+///
+/// As for [`walk`]; if `is_home`, the caller owns the page.
+pub(crate) unsafe fn unseal(
+    page: &Page,
+    train: Train,
+    is_home: bool,
+    key: usize,
+    kernel: &impl Platform,
+) {
+    let each = |block: Block, number| {
+        // The first two carry what there is to know of the batch.
+        if block.third() != witness(block, key) || number >= 2 && block.second() != 0 {
+            fatal(kernel, WRITE_AFTER_FREE, block.address());
+        }
+        if is_home {
+            // SAFETY: a block of the page, as has been seen.
+            unsafe { arrive(block, kernel) };
+        }
+        block.set_second(0);
+        block.set_third(0);
+    };
+    // SAFETY: the caller's promise.
+    unsafe { walk(page, train, kernel, each) };
 }
 
 /// What is at least one byte more than `size`, and as large as any block.

@@ -118,4 +118,13 @@ impl<I: Instance> Process<I> {
             unsafe { live::inspect(page, count, &self.memory.kernel) };
         }
     }
+
+    /// In the security build, see to it that nobody changes a batch on its way.
+    pub(crate) fn seal(&self, batch: &Batch) {
+        if I::Tuning::SECURITY {
+            let (page, _) = page_of(batch.first.start());
+            // SAFETY: the batch is ours.
+            unsafe { live::seal(page, batch.train(), self.memory.key(), &self.memory.kernel) };
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::{
     block::Block,
     config::{CHUNK, GRANULE, RING_SETS, RING_WAYS},
     free_list::{self, Link},
+    live::Train,
     page::Page,
     primitive::{AtomicUsize, Cell, Ordering},
 };
@@ -36,6 +37,11 @@ impl Batch {
             last: block,
             count: 1,
         }
+    }
+
+    /// The parts, as the security build looks at them.
+    pub(crate) fn train(&self) -> Train {
+        (self.first, self.last, self.count)
     }
 
     /// Write down in the blocks themselves what the owner must know: the second word of the first block leads to the

@@ -1,6 +1,6 @@
 // Writes an address where an allocator may keep a list of free blocks, so as to be given memory of its own choice.
 // case: first-word second-word to-itself | small medium | same other | corrupted free list: * / write after free | -
-// case: first-word second-word to-itself | small medium | remote | unnoticed / SEGV / write after free: * / corrupted free list: * | -
+// case: first-word second-word to-itself | small medium | remote | SEGV / write after free: * / corrupted free list: * | -
 // case: first-word second-word to-itself | large | same | SEGV | -
 // case: first-word second-word to-itself | large | other | SEGV / unnoticed | -
 // case: first-word second-word to-itself | huge | same other | SEGV | -

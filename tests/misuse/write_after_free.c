@@ -1,7 +1,7 @@
 // Writes to a block that has been freed.
 // case: first-word first-byte middle last-byte all | small medium | same other | write after free | -
 // case: middle last-byte | small medium | remote | write after free | -
-// case: first-word first-byte all | small medium | remote | unnoticed / SEGV / write after free: * / corrupted free list: * | -
+// case: first-word first-byte all | small medium | remote | SEGV / write after free: * / corrupted free list: * | -
 // case: after-realloc | small medium | same other | write after free | -
 // case: first-word first-byte middle last-byte all | large | same | SEGV | -
 // case: first-word first-byte middle last-byte all | large | other remote | SEGV / unnoticed | -
