@@ -49,6 +49,14 @@ impl ChunkMap {
         }
     }
 
+    /// Hand address and size of every part that is mapped to `visit`.
+    pub(crate) fn tables(&self, kernel: &impl Platform, visit: &mut dyn FnMut(usize, usize)) {
+        let size = size_of::<Leaf>().next_multiple_of(kernel.page_size());
+        let far = self.far.iter().map(|leaf| leaf.load(Ordering::Acquire));
+        far.filter(|leaf| !leaf.is_null())
+            .for_each(|leaf| visit(leaf.addr(), size));
+    }
+
     /// Whether `address` lies in a chunk.
     #[inline]
     pub(crate) fn contains(&self, address: usize) -> bool {

@@ -383,6 +383,15 @@ impl ChunkTable {
         );
     }
 
+    /// Hand address and size of every part of the table that is mapped to `visit`.
+    pub(crate) fn tables(&self, kernel: &impl Platform, visit: &mut dyn FnMut(usize, usize)) {
+        let size = size_of::<Segment>().next_multiple_of(kernel.page_size());
+        for segment in (1..SEGMENTS).filter_map(|number| self.segment(number)) {
+            visit(core::ptr::from_ref(segment).addr(), size);
+        }
+        self.map.tables(kernel, visit);
+    }
+
     /// Bytes that are mapped, claimed, and free but dirty.
     pub(crate) fn totals(&self) -> Totals {
         let bytes = |slices: &Tally| slices.load(Ordering::Relaxed) * SLICE;

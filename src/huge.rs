@@ -220,6 +220,25 @@ impl Huge {
         })
     }
 
+    /// Hand address and size of every block to `visit`.
+    pub(crate) fn extents(&self, mut visit: impl FnMut(usize, usize)) {
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        for entry in segments.flatten().chain(&self.spill) {
+            let base = entry.base.load(Ordering::Relaxed);
+            if base > RESERVED {
+                visit(base, entry.size());
+            }
+        }
+    }
+
+    /// Hand address and size of every part of the table that is mapped to `visit`.
+    pub(crate) fn tables(&self, kernel: &impl Platform, visit: &mut dyn FnMut(usize, usize)) {
+        let segments = (0..SEGMENTS).map_while(|number| self.segment(number));
+        for (number, segment) in segments.enumerate() {
+            visit(segment.as_ptr().addr(), segment_size(number, kernel));
+        }
+    }
+
     /// How many blocks there are, and how many bytes of them may be used.
     pub(crate) fn usable_total(&self) -> (usize, usize) {
         let segments = (0..SEGMENTS).map_while(|number| self.segment(number));

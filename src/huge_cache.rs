@@ -189,6 +189,11 @@ impl Cache {
         span
     }
 
+    /// All that waits.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
+        self.waiting().map(|(_, span)| span)
+    }
+
     /// Check the equation: `bytes` is the sum over the slots, and no two blocks overlap. Returns the blocks.
     ///
     /// Pre: no other thread is about.

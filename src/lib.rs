@@ -37,7 +37,7 @@
 //! | owners | `memory` `idle` `dense` `guard` `slot` `heap` `stock` `directory` `process` `quarantine` `thread` | who may touch what, and how it changes hands |
 //! | doors: what they share | `large` `foreign` `evidence` `secure` `resize` | blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
-//! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `verify` | the program break, and what the allocator holds |
+//! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `account` `verify` | the program break, and what the allocator holds |
 //! | doors: C and Rust | [`c_abi`] `instance` `words` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` `secure_instance` | the verbs, as the outside knows them |
 //!
 //! Below all of them is the crate `ralloc-platform`: the kernel behind one trait.
@@ -149,6 +149,8 @@ pub mod native;
 pub mod sbrk;
 pub mod stats;
 pub mod info;
+#[doc(hidden)]
+pub mod account;
 mod verify;
 pub mod leaks;
 pub mod c_abi;

@@ -195,6 +195,18 @@ impl Inbox {
             .sum()
     }
 
+    /// Hand the address of every block that has arrived to `visit`. Nobody delivers or takes meanwhile.
+    pub(crate) fn blocks(&self, mut visit: impl FnMut(usize)) {
+        for stack in [&self.newest, &self.aside] {
+            // SAFETY: the stacks hold addresses of first blocks of sealed batches; the caller sees to it that they stay.
+            for batch in unsafe { batches(stack.load(Ordering::Acquire)) } {
+                // SAFETY: as above.
+                let blocks = unsafe { free_list::drain(batch.first.address()) };
+                blocks.for_each(|block| visit(block.address()));
+            }
+        }
+    }
+
     /// Forget what has arrived: after a fork the blocks may be older than the link to them.
     pub(crate) fn discard(&self) {
         self.newest.store(0, Ordering::Relaxed);
@@ -324,6 +336,20 @@ impl Ring {
             "the ring knows what it holds"
         );
         blocks as usize
+    }
+
+    /// Hand the address of every block in it to `visit`. Its thread stands still.
+    pub(crate) fn blocks(&self, mut visit: impl FnMut(usize)) {
+        for slot in self
+            .slots
+            .iter()
+            .flatten()
+            .filter(|slot| slot.count.get() != 0)
+        {
+            // SAFETY: the slot's list is in the ring's hands.
+            let blocks = unsafe { free_list::drain(slot.first.get()) };
+            blocks.for_each(|block| visit(block.address()));
+        }
     }
 
     /// Take all batches out.

@@ -1,7 +1,7 @@
 //! What programs see of the library: its symbols, its header, and what `cargo xtask install` puts where.
 
 use crate::{
-    c_header, cargo,
+    c_header, cargo, explain,
     header::Header,
     install,
     needs::{self, Needs},
@@ -66,6 +66,7 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
     };
     report.add("the header is what the sources say", None, &fresh);
     report.add("the options are documented", None, &documented()?);
+    explain::test(report)?;
 
     let folder = tempfile::Builder::new()
         .prefix("ralloc-install-")

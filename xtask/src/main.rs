@@ -11,6 +11,7 @@ mod clauses;
 mod cross;
 mod coverage;
 mod examples;
+mod explain;
 mod fuzz;
 mod header;
 mod install;
@@ -63,6 +64,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Print what each resident byte of a workload, or of a program, is for when there are most of them.
+    Explain(explain::Explain),
     /// Explore the models of the concurrent protocols, further than the tests do, and print what it took.
     Loom(loom::Exploration),
     /// Run the C programs on other processors and with other C libraries.
@@ -160,6 +163,7 @@ fn main() -> Result<ExitCode> {
         Command::Misuse(comparison) => misuse::compare(&comparison),
         Command::Mutants(mutants) => mutants::run(&mutants),
         Command::Bench { args } => cargo::bench(&args),
+        Command::Explain(explain) => explain::command(&explain),
     }
 }
 

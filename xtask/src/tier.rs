@@ -99,7 +99,9 @@ impl Tier {
             Self::Loom => {
                 "models of the concurrent protocols, every order of events within a bound"
             }
-            Self::Interface => "symbols, header, manual and examples, as they are installed",
+            Self::Interface => {
+                "symbols, header, manual and examples, as they are installed; what is resident is explained"
+            }
             Self::C => "small C programs, each on the library and on the system's malloc",
             Self::Misuse => {
                 "programs that are wrong in one way each, and the line that ends each; named alone: all of them"
