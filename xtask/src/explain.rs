@@ -37,7 +37,7 @@ pub(crate) struct Explain {
 }
 
 /// The second run stops here, of what was most in the first.
-const NEAR: [f64; 3] = [0.985, 0.95, 0.85];
+const NEAR: [f64; 4] = [0.985, 0.95, 0.85, 0.7];
 /// The account and the kernel may be so far apart.
 const TOLERANCE: f64 = 0.02;
 

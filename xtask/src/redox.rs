@@ -39,6 +39,9 @@ pub(crate) struct Redox {
     /// Run the programs on this Redox kernel, under QEMU, with one processor and with two.
     #[arg(long, value_name = "PATH")]
     kernel: Option<PathBuf>,
+    /// Compare what ralloc and dlmalloc ask of the kernel, on the runner, and write the table to `tests/redox/README.md`.
+    #[arg(long, conflicts_with_all = ["build", "kernel", "redoxer", "program"])]
+    figures: bool,
     /// Run the Rust tests that need the standard library on a whole Redox, by redoxer.
     #[arg(long)]
     redoxer: bool,
@@ -64,6 +67,9 @@ pub(crate) fn command(redox: &Redox) -> Result<ExitCode> {
     let limit = Duration::from_secs(redox.limit);
     let mut report = Report::new();
     report.tier("redox", |report| {
+        if redox.figures {
+            return programs::figures(&programs::build(report)?, limit);
+        }
         if redox.build || redox.redoxer {
             if redox.build {
                 build(report)?;

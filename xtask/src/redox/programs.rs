@@ -145,6 +145,47 @@ fn runner() -> Result<PathBuf> {
     Ok(cargo::target()?.join("release/redox-runner"))
 }
 
+const README: &str = "tests/redox/README.md";
+const BEGIN: &str = "<!-- figures: written by `cargo xtask redox --figures` -->\n";
+const END: &str = "<!-- end of figures -->\n";
+
+/// Runs the payload, and writes what its comparison asks of the kernel into the README.
+pub(super) fn figures(programs: &[Program], limit: Duration) -> Result<()> {
+    let payload = programs.iter().find(|program| program.name == "payload");
+    let payload = payload.context("the payload is not built: is there a toolchain for Redox?")?;
+    let mut command = Command::new(runner()?);
+    command
+        .arg("--limit")
+        .arg(limit.as_secs().to_string())
+        .arg(&payload.path);
+    let ended = process::run(&mut command, limit + GRACE)?;
+    ensure!(ended.succeeded(), "{}\n{}", ended.describe(), ended.output);
+    let table = asked(&ended.output)?;
+    print!("{table}");
+    let path = cargo::root().join(README);
+    let text = fs::read_to_string(&path)?;
+    let (before, rest) = text.split_once(BEGIN).context("no place for figures")?;
+    let (_, after) = rest.split_once(END).context("no end of the figures")?;
+    fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
+    Ok(())
+}
+
+/// The table of what the comparison asks of the kernel, from what the payload has said.
+fn asked(output: &str) -> Result<String> {
+    let rows = output
+        .lines()
+        .filter_map(|line| line.split_once("asked: |"));
+    let rows: Vec<_> = rows
+        .map(|(_, row)| format!("|{}\n", row.trim_end()))
+        .collect();
+    ensure!(!rows.is_empty(), "the payload says nothing of what it asks");
+    Ok(format!(
+        "| workload | allocator | calls about memory | calls of futex | pages granted | pages reserved in the end | pages walked |\n\
+         |---|---|---|---|---|---|---|\n{}",
+        rows.concat()
+    ))
+}
+
 /// Executes programs on Linux.
 pub(super) fn run(programs: &[Program], limit: Duration, report: &mut Report) -> Result<()> {
     let runner = runner()?;
@@ -183,4 +224,20 @@ pub(super) fn image(program: &Program, to: &Path) -> Result<()> {
     let ended = process::run(&mut command, GRACE)?;
     ensure!(ended.succeeded(), "{}", ended.output.trim());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_becomes_a_table() {
+        let said = "payload\nasked: | server | ralloc | 1 | 2 | 3 | 4 | 5 |\n9 passed, 0 failed\n";
+        let table = asked(said).unwrap();
+        assert!(
+            table.ends_with("|---|\n| server | ralloc | 1 | 2 | 3 | 4 | 5 |\n"),
+            "{table}"
+        );
+        assert!(asked("9 passed, 0 failed").is_err());
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     case,
     common::Lock,
     frames,
-    kernel::{cycles, say},
+    kernel::{Count, Counters, cycles, say},
     peer::{Nothing, Ours, Peer, Subject},
     thread,
     work::{self, Job},
@@ -149,8 +149,40 @@ fn memory(name: &str, ours: Once<Ours>, theirs: Once<Peer>) {
     theirs(&peer);
     let peer = Peer::new();
     let mut figures = [(0, 0); 2];
-    case::run(|| figures[0] = frames::taken_by(|| ours(&Ours)));
-    figures[1] = frames::taken_by(|| theirs(&peer));
+    let mut asked = [None; 2];
+    case::run(|| asked[0] = asked_by(|| figures[0] = frames::taken_by(|| ours(&Ours))));
+    asked[1] = asked_by(|| figures[1] = frames::taken_by(|| theirs(&peer)));
     let [(most, left), (peer_most, peer_left)] = figures;
     say!("  {name:34}{most:>8}{left:>6}{peer_most:>8}{peer_left:>6}");
+    // Where nobody counts there is nothing to say.
+    if let [Some(ours), Some(peer)] = asked {
+        for (subject, asked) in [(Ours::NAME, ours), (Peer::NAME, peer)] {
+            let [calls, futexes, granted, reserved, walked] = asked;
+            say!(
+                "asked: | {name} | {subject} | {calls} | {futexes} | {granted} | {reserved} | {walked} |"
+            );
+        }
+    }
+}
+
+/// What some work asks of the kernel: calls about memory, calls of `futex`, pages granted, pages granted more than given back at its end,
+/// pages walked by calls.
+fn asked_by(work: impl FnOnce()) -> Option<[u64; 5]> {
+    const WALKED: [Count; 4] = [
+        Count::WalkedByFunmap,
+        Count::WalkedByFixed,
+        Count::WalkedByMprotect,
+        Count::WalkedByMremap,
+    ];
+    let before = Counters::now();
+    work();
+    let before = before?;
+    let all = |counts: &[Count]| counts.iter().map(|&count| before.since(count)).sum();
+    Some([
+        before.memory_calls(),
+        all(&[Count::FutexWait, Count::FutexWake]),
+        all(&[Count::PagesMapped]),
+        all(&[Count::PagesReserved]),
+        all(&WALKED),
+    ])
 }
