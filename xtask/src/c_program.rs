@@ -35,6 +35,9 @@ use std::{
 const LIMIT: Duration = Duration::from_secs(120);
 const FLAGS: [&str; 4] = ["-O1", "-g", "-Wall", "-pthread"];
 
+/// What `libralloc/README.md` tells those who link a static C++ program with the archive that cargo has built.
+const STATIC_CXX: [&str; 2] = ["-Wl,-z,muldefs", "-Wl,-u,_ZSt17__throw_bad_allocv"];
+
 /// A program and what it says about itself.
 pub(crate) struct Test {
     /// Its path below the folder, without the ending.
@@ -174,6 +177,9 @@ fn compile(
         .arg(&test.source)
         .args(archive)
         .args(&machine.link_flags);
+    if test.is_cxx() && machine.links() {
+        command.args(STATIC_CXX);
+    }
     let ended = process::run(&mut command, LIMIT)?;
     let failure = || {
         Outcome::failed(

@@ -1,4 +1,5 @@
 // clause: glibc 3.2.1 | what sbrk gave belongs to the program alone
+// skip: qemu -- the emulator maps where the break would go
 // control: skip musl -- its sbrk refuses every move
 // The break serves a program that uses it beside malloc: what sbrk gave is its own, contiguous when
 // nobody else moves it, and no block of the heap lies in it.

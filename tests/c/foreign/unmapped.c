@@ -5,6 +5,7 @@
 // skip: musl-dynamic -- its loader allocates before the option can be read
 // clause: life | a pointer that leads to a place with nothing in front of it is recognised where RALLOC_OPTIONS names foreign=
 #include "foreign.h"
+#include <stddef.h>
 
 /// An OS page with nothing mapped in the 8 MiB around it.
 static char *island(int rights) {

@@ -1,4 +1,5 @@
 // clause: life | backtrace, which loads a library and allocates the first time, in threads and in signal handlers
+// skip: riscv64 -- backtrace of this C library ends in the handler
 // skip: musl -- no backtrace
 #include "../common.h"
 #include <execinfo.h>

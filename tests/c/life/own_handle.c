@@ -1,5 +1,6 @@
 // clause: link dlopen | loaded into a running program, under the names with a prefix, beside the program's own malloc
 // clause: life | dlopen of the library while threads run, and dlclose
+// skip: musl -- its loader opens no library with thread-local storage of the initial-exec model
 // skip: qemu -- a fork of the emulator while it has threads may hang by itself
 // skip: static -- nothing can be opened
 // link: dlopen

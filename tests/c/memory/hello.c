@@ -1,3 +1,4 @@
+// skip: static -- the C library is a part of the program, and its pages count
 // skip: qemu -- what is resident is the emulator's
 // The smallest program: 20 blocks. What it costs is printed; most processes of a system are small,
 // so a generous bound is kept on it, libc's own dirty pages included.

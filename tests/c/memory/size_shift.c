@@ -1,3 +1,4 @@
+// control: skip musl -- it needs more
 // skip: qemu -- what is resident is the emulator's
 // A program changes its mind: 256 MiB of one size, all freed, then 256 MiB of the next. Memory that
 // served one size class must serve any other; if each class kept its own, the sum would be paid.

@@ -1,5 +1,6 @@
 // clause: C 7.22.3 | the functions are free of data races, whoever frees or resizes
 // clause: POSIX 2.9.1 | thread-safety
+// control: skip musl -- its realloc to zero gives a block
 // timeout: 180
 // The oracle over six threads, each with slots of its own and slots for all: a block is resized and
 // freed by whoever comes along. Threads end and are replaced all the time, so that owners are gone.

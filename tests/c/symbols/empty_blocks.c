@@ -1,4 +1,5 @@
 // clause: C 7.22.3 | a block of size zero has an address of its own, at whatever alignment
+// control: skip musl -- of its blocks of size zero nothing can be used
 // A block of size 0 is a block: it has bytes that may be used, at whatever alignment, and an address of its own.
 #include "../common.h"
 

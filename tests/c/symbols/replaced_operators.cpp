@@ -1,4 +1,5 @@
 // clause: C++ 16.4.5.6 | a program that replaces the plain forms only: the others call them
+// skip: static -- the forms that do not throw look for the runtime by name, and there are no names at run time
 // A program that replaces the plain operators only: the other forms call them, and never mix the two.
 #include "check.hpp"
 #include <cstring>
