@@ -164,6 +164,14 @@ fn around(values: impl Iterator<Item = f64>, spare: f64) -> Range<f64> {
     }
 }
 
+/// Three places on a logarithmic axis, as far from each other on every one: powers of ten are mostly not within.
+fn marks(range: &Range<f64>) -> Vec<f64> {
+    let ratio = range.end / range.start;
+    [0.15, 0.5, 0.85]
+        .map(|part| range.start * ratio.powf(part))
+        .into()
+}
+
 /// Panels beside each other.
 const PANELS: usize = 6;
 
@@ -206,7 +214,10 @@ fn scatter(area: &Area<'_>, title: &str, points: &[(usize, (f64, f64))], size: i
         .margin(4)
         .x_label_area_size(16)
         .y_label_area_size(38)
-        .build_cartesian_2d(x.log_scale(), y.log_scale())
+        .build_cartesian_2d(
+            x.clone().log_scale().with_key_points(marks(&x)),
+            y.clone().log_scale().with_key_points(marks(&y)),
+        )
         .map_err(wrong)?;
     chart
         .configure_mesh()
@@ -225,10 +236,11 @@ fn scatter(area: &Area<'_>, title: &str, points: &[(usize, (f64, f64))], size: i
     Ok(())
 }
 
-/// With two digits that mean something.
+/// With two digits that mean something, or three.
 fn short(value: f64) -> String {
     match value {
-        10.0.. => format!("{value:.0}"),
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
         1.0.. => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
