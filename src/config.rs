@@ -177,13 +177,13 @@ pub trait Tuning: 'static {
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.
     const DONATE_ABOVE: usize = 4;
-    /// Memory in pages and runs from which on further chunks are backed by large pages, where the kernel has them, as long as nearly all
+    /// Memory in pages and runs from which on further chunks are backed by large pages, where the kernel has them, as long as most
     /// of it is in pages of blocks of up to 8 KiB that are used from end to end; `usize::MAX` for never. What a program does not
     /// touch would become resident with what it does. CPU time with it, relative to without, and peak RSS: 1 GiB freed in random
-    /// order 0.57 and 1.003, a thousand dying threads 0.68 and 1.007, random replacement in several threads 0.80 and 1.015, linear
-    /// falloff 0.86 and 1.024. Without a look at the use, and for huge blocks as well, 6,000 huge blocks of which two pages
+    /// order 0.57 and 1.003, a thousand dying threads 0.68 and 1.007, random replacement in several threads 0.83 and 1.024, linear
+    /// falloff 0.80 and 1.037. With 32 MiB and seven eighths instead of three quarters the last two are 0.90 and 0.84. Without a look at the use, and for huge blocks as well, 6,000 huge blocks of which two pages
     /// each are used took 12,012 MiB instead of 94, and a thousand threads that want little 973 KiB each instead of 89.
-    const LARGE_PAGES_ABOVE: usize = 32 * MIB;
+    const LARGE_PAGES_ABOVE: usize = 16 * MIB;
     /// Heaps from which on a process is a crowd: a thread that comes then shares pages with others at first, because a page
     /// of its own for every class it touches is too much for a thread that may want little.
     const CROWD: u32 = 16;

@@ -17,8 +17,9 @@ use crate::{
 
 /// Largest blocks that are taken to be used from end to end: programs have many large buffers with little in them.
 const BLOCK_MAX: usize = 8 * KIB;
-/// Of so many slices one may be something else than dense.
-const SHARE: usize = 8;
+/// Of so many slices one may be something else than dense. Most of what is not is in the pages that heaps began last, and those lie in
+/// chunks from before.
+const SHARE: usize = 4;
 
 /// What a page of the class counts for.
 pub(crate) fn slices(class: SizeClass) -> usize {
