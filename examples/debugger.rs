@@ -11,7 +11,7 @@
 //! Here another debugger is wired in: functions of `Platform`, of which `mark_undefined` and `mark_free` are enough to follow
 //! what every byte is.
 use ralloc::{Defaults, Instance, Process, native};
-use ralloc_platform::{Hooks, Platform, System, thread_block};
+use ralloc_platform::{Platform, System, forward, thread_block};
 use std::{
     ptr::NonNull,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -42,54 +42,11 @@ unsafe impl Platform for Debugged {
             self.misused.fetch_add(1, Relaxed);
         }
     }
-    fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        System.map(size, align)
-    }
-    fn page_size(&self) -> usize {
-        System.page_size()
-    }
-    fn extend(&self, end: NonNull<u8>, more: usize) -> bool {
-        System.extend(end, more)
-    }
-    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: the caller's promise, as below.
-        unsafe { System.unmap(base, size) }
-    }
-    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: as above.
-        unsafe { System.purge(base, size) }
-    }
-    unsafe fn relocate(
-        &self,
-        old: NonNull<u8>,
-        old_size: usize,
-        size: usize,
-        align: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: as above.
-        unsafe { System.relocate(old, old_size, size, align) }
-    }
-    unsafe fn program_break(&self, to: Option<usize>) -> usize {
-        // SAFETY: as above.
-        unsafe { System.program_break(to) }
-    }
-    fn arm_thread_exit(&self) -> bool {
-        System.arm_thread_exit()
-    }
-    fn install(&self, hooks: Hooks) {
-        System.install(hooks);
-    }
-    fn entropy(&self) -> usize {
-        System.entropy()
-    }
-    fn write_stderr(&self, text: &[u8]) {
-        System.write_stderr(text);
-    }
-    fn yield_now(&self) {
-        System.yield_now();
-    }
-    fn abort(&self) -> ! {
-        System.abort()
+
+    forward! {
+        self => System;
+        page_size map extend unmap purge relocate program_break
+        arm_thread_exit install entropy write_stderr yield_now abort
     }
 }
 

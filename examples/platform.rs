@@ -3,7 +3,7 @@
 //! of this kind.
 
 use ralloc::{Defaults, Instance, Process, native};
-use ralloc_platform::{Hooks, Platform, System, thread_block};
+use ralloc_platform::{Platform, System, forward, thread_block};
 use std::{
     ptr::NonNull,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -20,51 +20,11 @@ unsafe impl Platform for Counted {
         self.mappings.fetch_add(1, Relaxed);
         System.map(size, align)
     }
-    fn page_size(&self) -> usize {
-        System.page_size()
-    }
-    fn extend(&self, end: NonNull<u8>, more: usize) -> bool {
-        System.extend(end, more)
-    }
-    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: the caller's promise, as below.
-        unsafe { System.unmap(base, size) }
-    }
-    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: as above.
-        unsafe { System.purge(base, size) }
-    }
-    unsafe fn relocate(
-        &self,
-        old: NonNull<u8>,
-        old_size: usize,
-        size: usize,
-        align: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        unsafe { System.relocate(old, old_size, size, align) }
-    }
-    unsafe fn program_break(&self, to: Option<usize>) -> usize {
-        // SAFETY: as above.
-        unsafe { System.program_break(to) }
-    }
-    fn arm_thread_exit(&self) -> bool {
-        System.arm_thread_exit()
-    }
-    fn install(&self, hooks: Hooks) {
-        System.install(hooks);
-    }
-    fn entropy(&self) -> usize {
-        System.entropy()
-    }
-    fn write_stderr(&self, text: &[u8]) {
-        System.write_stderr(text);
-    }
-    fn yield_now(&self) {
-        System.yield_now();
-    }
-    fn abort(&self) -> ! {
-        System.abort()
+
+    forward! {
+        self => System;
+        page_size extend unmap purge guard unguard expect_use relocate program_break
+        arm_thread_exit install entropy write_stderr yield_now abort
     }
 }
 

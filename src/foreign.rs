@@ -33,6 +33,17 @@ pub(crate) fn is_ours<I: Instance>(block: NonNull<u8>) -> bool {
 ///
 /// It is no address of ours. Where nothing is mapped there, any word will do that is neither 0 nor even: no heap has such an
 /// address, and then the pointer is looked at.
+///
+/// ```
+/// use ralloc::{Global, is_read_of_foreign};
+///
+/// let ours = ralloc::alloc(100, 8);
+/// let chunk = ours.addr().get() & !((4 << 20) - 1);
+/// assert!(!is_read_of_foreign::<Global>(chunk));
+/// assert!(is_read_of_foreign::<Global>(chunk ^ (1 << 45)));
+/// # // SAFETY: allocated above with this size, freed once.
+/// # unsafe { ralloc::free(ours, 100) };
+/// ```
 pub fn is_read_of_foreign<I: Instance>(address: usize) -> bool {
     let chunk = address & !(CHUNK - 1);
     let is_owner_word = address - chunk < SLICES * size_of::<usize>();

@@ -42,6 +42,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+mod forward;
 mod prefetch;
 
 // What the systems with POSIX' C library share, and what is each one's own.

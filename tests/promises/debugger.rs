@@ -2,7 +2,7 @@
 
 use super::child;
 use ralloc::{Block, Defaults, Instance, Process, Watchers, alloc as verbs, native, watch};
-use ralloc_platform::{Hooks, Platform, System, thread_block};
+use ralloc_platform::{Platform, System, forward, thread_block};
 use std::{
     collections::BTreeMap,
     ptr::NonNull,
@@ -58,54 +58,11 @@ unsafe impl Platform for Debugged {
             None => notes.misused.push(block.addr().get()),
         }
     }
-    fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        System.map(size, align)
-    }
-    fn page_size(&self) -> usize {
-        System.page_size()
-    }
-    fn extend(&self, end: NonNull<u8>, more: usize) -> bool {
-        System.extend(end, more)
-    }
-    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: the caller's promise, as below.
-        unsafe { System.unmap(base, size) }
-    }
-    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: as above.
-        unsafe { System.purge(base, size) }
-    }
-    unsafe fn relocate(
-        &self,
-        old: NonNull<u8>,
-        old_size: usize,
-        size: usize,
-        align: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: as above.
-        unsafe { System.relocate(old, old_size, size, align) }
-    }
-    unsafe fn program_break(&self, to: Option<usize>) -> usize {
-        // SAFETY: as above.
-        unsafe { System.program_break(to) }
-    }
-    fn arm_thread_exit(&self) -> bool {
-        System.arm_thread_exit()
-    }
-    fn install(&self, hooks: Hooks) {
-        System.install(hooks);
-    }
-    fn entropy(&self) -> usize {
-        System.entropy()
-    }
-    fn write_stderr(&self, text: &[u8]) {
-        System.write_stderr(text);
-    }
-    fn yield_now(&self) {
-        System.yield_now();
-    }
-    fn abort(&self) -> ! {
-        System.abort()
+
+    forward! {
+        self => System;
+        page_size map extend unmap purge relocate program_break
+        arm_thread_exit install entropy write_stderr yield_now abort
     }
 }
 

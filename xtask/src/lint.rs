@@ -3,8 +3,9 @@
 use crate::{
     cargo, process,
     report::{Outcome, Report},
+    surface,
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::{
     fs,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -79,14 +80,16 @@ const CHECKS: [Check; 9] = [
         component: Some("clippy"),
         variable: None,
     },
-    Check {
-        name: "doc",
-        words: "doc --quiet --workspace --no-deps \
-            --features ralloc/partial,ralloc/security,ralloc/thread_oom,ralloc/allocator-api2",
-        component: None,
-        variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
-    },
+    DOC,
 ];
+
+const DOC: Check = Check {
+    name: "doc",
+    words: "doc --quiet --workspace --no-deps \
+        --features ralloc/partial,ralloc/security,ralloc/thread_oom,ralloc/allocator-api2",
+    component: None,
+    variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
+};
 
 /// Makes every check.
 pub(crate) fn run(report: &mut Report) -> Result<()> {
@@ -109,7 +112,30 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
         };
         report.add(check.name, Some(ended.took), &outcome);
     }
+    surface(report)?;
     package(report)
+}
+
+/// What the pages of the documentation, just written, say is public.
+fn surface(report: &mut Report) -> Result<()> {
+    let outcome = match surface::check(&cargo::root(), &cargo::target()?.join("doc")) {
+        Ok(()) => Outcome::Passed,
+        Err(error) => Outcome::failed("is not as it should be", format!("{error:#}")),
+    };
+    report.add("public surface", None, &outcome);
+    Ok(())
+}
+
+/// Writes the documentation, and compares the list of what is public with it or writes that anew.
+pub(crate) fn document(only_check: bool) -> Result<()> {
+    let words: Vec<_> = DOC.words.split_whitespace().collect();
+    let status = cargo::command(&words).envs(DOC.variable).status()?;
+    ensure!(status.success(), "cargo doc failed");
+    let (root, doc) = (cargo::root(), cargo::target()?.join("doc"));
+    match only_check {
+        true => surface::check(&root, &doc),
+        false => surface::write(&root, &doc),
+    }
 }
 
 /// Packs the crates, both together, and builds them from what is packed: neither is on a registry for the other.

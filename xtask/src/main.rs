@@ -36,6 +36,7 @@ mod report;
 mod rust_programs;
 mod sanitizers;
 mod soak;
+mod surface;
 mod symbols;
 mod tier;
 mod unit;
@@ -102,6 +103,12 @@ enum Command {
     Relibc(relibc::Relibc),
     /// Write `libralloc/include/ralloc.h` from the sources of the functions.
     Header,
+    /// Write `tests/surface.txt`, the list of all that is public, from the documentation.
+    Surface {
+        /// Only compare with the list, and look whether all of `ralloc` is in an example.
+        #[arg(long)]
+        check: bool,
+    },
     /// Print which allocator has which function, read from the libraries that are here.
     Symbols {
         /// Where a library is that is not found: NAME=PATH.
@@ -156,6 +163,7 @@ fn main() -> Result<ExitCode> {
         }
         Command::Relibc(arguments) => relibc::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Header => c_header::write().map(|()| ExitCode::SUCCESS),
+        Command::Surface { check } => lint::document(check).map(|()| ExitCode::SUCCESS),
         Command::Symbols { others } => symbols::print(&others).map(|()| ExitCode::SUCCESS),
         Command::RustPrograms(comparison) => rust_programs::compare(&comparison),
         Command::Clauses => clauses::write(),
