@@ -439,6 +439,8 @@ impl Heap {
         // SAFETY: the page is in use, so its chunk is mapped.
         let chunk = unsafe { Chunk::of(page.chunk()) };
         chunk.move_owners(page.slice(), page.slices(), to.address());
+        // It is whole, as it has been in our queue: a heap that a fork has frozen is not to forget it when blocks come home.
+        page.epoch.set(page.epoch.get().max(to.frozen.get()));
         to.queue(class).push_last(page);
         if page.used.get() == 0 {
             to.idle.set(to.idle.get() | class.bit());

@@ -137,7 +137,7 @@ const MUSL: &str = "riscv64gc-unknown-linux-musl";
 const MUSL: &str = "x86_64-unknown-linux-musl";
 
 /// The programs of the short form: one for each kind of situation, none that needs its time.
-const SHORT: [&str; 17] = [
+const SHORT: [&str; 18] = [
     "abi/alignment",
     "abi/bad_alignment",
     "abi/errno_kept",
@@ -152,6 +152,7 @@ const SHORT: [&str; 17] = [
     "conformance/stacks",
     "conformance/types",
     "fork/both_go_on",
+    "fork/while_threads_die",
     "conformance/files",
     "conformance/long_jumps",
     "threads/ping_pong",
