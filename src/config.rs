@@ -285,6 +285,6 @@ pub struct Hardened;
 
 impl Tuning for Hardened {
     const SECURITY: bool = true;
-    /// The first three slices are not for blocks, nor are those of the first slab.
-    const FIRST_MAPPING: usize = 16 * SLICE;
+    /// A chunk with guards in it is mapped whole.
+    const FIRST_MAPPING: usize = CHUNK;
 }

@@ -17,6 +17,9 @@ use crate::{
     primitive::{AtomicUsize, Ordering},
 };
 
+/// Distances that a run may have from what is in front of it, in slices.
+const GAPS: usize = 4;
+
 /// Slices behind a run that are its guard.
 pub(crate) const fn slices_behind<T: Tuning>() -> usize {
     T::SECURITY as usize
@@ -89,7 +92,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         if behind == 0 {
             return self.claim(slices, stride);
         }
-        let run = self.claim_as_it_is(slices, stride)?;
+        let run = self.claim_somewhere(slices, stride)?;
         let guard = run.mask() & !(run.mask() >> behind);
         if !self.unguard(&run, run.mask() & !guard) {
             self.release(&run, 0);
@@ -97,6 +100,34 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
         self.guard(&run, guard);
         Some(run)
+    }
+
+    /// Claim a run that may be guarded, and that begins where nobody can foresee: up to so many slices in front of it stay free.
+    fn claim_somewhere(&self, slices: usize, stride: usize) -> Option<Run> {
+        let gap = if stride == 1 { self.draw() % GAPS } else { 0 };
+        let Some(run) = self.claim_as_it_is(gap + slices, stride) else {
+            return self.claim_as_it_is(slices, stride);
+        };
+        if gap != 0 {
+            self.release(&Run { slices: gap, ..run }, 0);
+        }
+        let rest = Run {
+            first: run.first + gap,
+            slices,
+            ..run
+        };
+        Some(Run {
+            dirty: run.dirty & rest.mask(),
+            ..rest
+        })
+    }
+
+    /// A number that nobody can foresee who does not know the key.
+    fn draw(&self) -> usize {
+        // Relaxed: the order does not matter.
+        let number = self.draws.fetch_add(1, Ordering::Relaxed) as u64;
+        let mixed = (number ^ self.key() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 48) as usize
     }
 
     /// Claim slices for the allocator's own records, out of reach of the blocks in front of it.

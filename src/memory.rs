@@ -8,10 +8,7 @@ use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth, starts},
-    config::{
-        CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, RESERVED_SLICES, SLICE, SLICES, STATE_SLICES,
-        Tuning,
-    },
+    config::{CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, RESERVED_SLICES, SLICE, SLICES, Tuning},
     hooks::Hooks,
     huge::{Huge, discard, span_size},
     huge_cache::Span,
@@ -51,6 +48,8 @@ pub(crate) struct Memory<P, T> {
     purge_lock: AtomicUsize,
     /// In the security build: what nobody can guess; 0 until it is asked for.
     key: AtomicUsize,
+    /// In the security build: numbers drawn so far.
+    pub(crate) draws: Tally,
     /// In the security build: freed large blocks that nobody may touch.
     pub(crate) parked: Parked,
     /// In the security build: where the huge blocks were that were freed last.
@@ -78,9 +77,10 @@ impl Drop for PurgeGuard<'_> {
 unsafe impl<P: Platform, T> Sync for Memory<P, T> {}
 
 impl<P: Platform, T: Tuning> Memory<P, T> {
-    /// Slices of the first chunk that are mapped to begin with, at least.
+    /// Slices of the first chunk that are mapped to begin with, at least. In the security build all: what a kernel maps behind a guard may
+    /// be as inaccessible as the guard.
     const FIRST_SLICES: usize = if T::SECURITY {
-        STATE_SLICES + FIRST_SLICES_MIN
+        SLICES
     } else {
         FIRST_SLICES_MIN
     };
@@ -101,6 +101,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             purge: AtomicUsize::new(0),
             purge_lock: AtomicUsize::new(0),
             key: AtomicUsize::new(0),
+            draws: Tally::new(0),
             parked: Parked::new(),
             freed_huge: [const { AtomicUsize::new(0) }; FREED_HUGE],
             purges: Tally::new(0),

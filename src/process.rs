@@ -263,8 +263,7 @@ impl<I: Instance> Process<I> {
 
     /// Deliver a batch; if the owner's thread has gone, take it home on its behalf.
     pub(crate) fn send(&self, batch: Batch) {
-        self.seal(&batch);
-        let heap = Heap::deliver(batch);
+        let heap = Heap::deliver(self.sealed(batch));
         // SeqCst: pairs with the fence in `leave`. We deliver before we look whether the heap is an orphan; it becomes one
         // before its inbox is looked at for the last time: one of the two sees the other.
         fence(Ordering::SeqCst);

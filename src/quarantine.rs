@@ -120,11 +120,12 @@ impl<I: Instance> Process<I> {
     }
 
     /// In the security build, see to it that nobody changes a batch on its way.
-    pub(crate) fn seal(&self, batch: &Batch) {
+    pub(crate) fn sealed(&self, batch: Batch) -> Batch {
         if I::Tuning::SECURITY {
             let (page, _) = page_of(batch.first.start());
             // SAFETY: the batch is ours.
             unsafe { live::seal(page, batch.train(), self.memory.key(), &self.memory.kernel) };
         }
+        batch
     }
 }

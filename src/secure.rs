@@ -3,7 +3,7 @@
 //! What is known of a block stands outside of it: whether it is live and how many of its bytes were not asked for in its
 //! [state](crate::live), the length of a large one in the header of its chunk, that of a huge one in the table of huge blocks. Behind what
 //! was asked for there is at least one byte, with the [canary](crate::canary) in it; behind a large or huge block there is a
-//! [guard](crate::guard) as well. A block that is freed is cleared, waits in a [quarantine](crate::quarantine), and must still read zero when it
+//! [guard](crate::guard) as well. A block that is freed is cleared, waits in the [stock](crate::stock) of its thread, and must still read zero when it
 //! is handed out again.
 //!
 //! | misuse | found |
@@ -11,7 +11,7 @@
 //! | double free, invalid and interior free, wrong size, free of what is not ours | at once |
 //! | resizing, or asking for the size of, a block that is free | at once |
 //! | writing behind the bytes that were asked for | when the block is freed or resized; behind a large or huge block's last OS page at once |
-//! | writing to a free block | when it leaves the quarantine, is handed out again, or its thread ends; to a large or huge one at once |
+//! | writing to a free block | when it is handed out again, leaves the stock, has arrived at its page's thread, or its thread ends; to a large or huge one at once |
 //! | a link in a free block that has been changed | before the list is used |
 
 use core::ptr::{self, NonNull};

@@ -266,3 +266,19 @@ fn memory_from_elsewhere_reads_zero_too() {
         verify();
     });
 }
+
+#[test]
+fn a_chunk_grows_behind_a_guard() {
+    // Of runs of some length or other the last slice that is mapped is the guard: what is mapped behind it must be memory all the same.
+    for slices in (1..=24).step_by(3) {
+        for (name, kernel) in Kernel::all() {
+            println!("{name}, {slices}");
+            common::run_tuned::<Hardened, _>(kernel(), || {
+                let blocks =
+                    (0..80 / slices).map(|number| allocate(slices * 64 * KIB, 0, number as u8));
+                let live: Vec<_> = blocks.collect();
+                live.into_iter().for_each(Held::free);
+            });
+        }
+    }
+}
