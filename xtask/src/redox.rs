@@ -42,6 +42,9 @@ pub(crate) struct Redox {
     /// Compare what ralloc and dlmalloc ask of the kernel, on the runner, and write the table to `tests/redox/README.md`.
     #[arg(long, conflicts_with_all = ["build", "kernel", "redoxer", "program"])]
     figures: bool,
+    /// With `--kernel`: the program's clock counts instructions, on one processor, so that its figures are the same each time.
+    #[arg(long, requires = "kernel")]
+    instructions: bool,
     /// Run the Rust tests that need the standard library on a whole Redox, by redoxer.
     #[arg(long)]
     redoxer: bool,
@@ -87,7 +90,13 @@ pub(crate) fn command(redox: &Redox) -> Result<ExitCode> {
             None => programs::build(report)?,
         };
         match &redox.kernel {
-            Some(kernel) => machine::run(kernel, &programs, limit, report),
+            Some(kernel) => {
+                let clock = match redox.instructions {
+                    true => machine::Clock::Instructions,
+                    false => machine::Clock::Time,
+                };
+                machine::run(kernel, &programs, clock, limit, report)
+            }
             None => programs::run(&programs, limit, report),
         }
     })?;

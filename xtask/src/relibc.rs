@@ -101,6 +101,8 @@ impl Checkout {
             write(&self.kept("original", change), original.as_deref())?;
             write(&self.kept("ours", change), result.as_deref())?;
         }
+        // It is nobody's to commit.
+        write(&self.root.join(".ralloc/.gitignore"), Some("*\n"))?;
         for (change, _, result) in &results {
             write(&self.file(change), result.as_deref())?;
         }

@@ -37,10 +37,20 @@ const TICK: Duration = Duration::from_millis(100);
 /// Memory of the machine, in MiB.
 const MEMORY: u32 = 2048;
 
+/// What the processors' count of cycles counts, in the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Time, which the emulator needs for itself too, and whatever else the machine has to do.
+    Time,
+    /// Instructions that were executed, one after the other whatever the number of processors: the same each time.
+    Instructions,
+}
+
 /// Boots the kernel with each program, with one processor and with two.
 pub(super) fn run(
     kernel: &Path,
     programs: &[Program],
+    clock: Clock,
     limit: Duration,
     report: &mut Report,
 ) -> Result<()> {
@@ -57,10 +67,12 @@ pub(super) fn run(
     for program in programs {
         let image = folder.join(format!("{}.image", program.name));
         programs::image(program, &image)?;
-        for processors in [1, 2] {
+        let most = if clock == Clock::Time { 2 } else { 1 };
+        for processors in 1..=most {
             let begun = Instant::now();
             let serial = folder.join(format!("{}-{processors}.serial", program.name));
-            let said = boot(&stub, [&kernel, &image], processors, &serial, limit)?;
+            let machine = machine(&stub, [&kernel, &image], processors, clock, &serial);
+            let said = boot(machine, &serial, limit)?;
             let name = format!("{} on the kernel, {processors} processors", program.name);
             let (verdict, outcome) = judge(&said, limit);
             report.add(
@@ -129,15 +141,14 @@ fn strip(kernel: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(stripped)
 }
 
-/// Lets a program run until it has given its verdict. Returns what was said on the serial line.
-fn boot(
+/// The emulator, with the kernel and the program.
+fn machine(
     stub: &Path,
     [kernel, program]: [&Path; 2],
     processors: u32,
+    clock: Clock,
     serial: &Path,
-    limit: Duration,
-) -> Result<String> {
-    let _ = fs::remove_file(serial);
+) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command
         .args([
@@ -152,7 +163,16 @@ fn boot(
         .arg("-initrd")
         .arg(format!("{},{}", kernel.display(), program.display()))
         .stdin(Stdio::null());
-    let mut machine = command.spawn().context("qemu-system-x86_64")?;
+    if clock == Clock::Instructions {
+        command.args(["-icount", "shift=0,sleep=off"]);
+    }
+    command
+}
+
+/// Lets a program run until it has given its verdict. Returns what was said on the serial line.
+fn boot(mut machine: Command, serial: &Path, limit: Duration) -> Result<String> {
+    let _ = fs::remove_file(serial);
+    let mut machine = machine.spawn().context("qemu-system-x86_64")?;
     let deadline = Instant::now() + limit;
     let said = || String::from_utf8_lossy(&fs::read(serial).unwrap_or_default()).into_owned();
     while verdict(&said()).is_none() && machine.try_wait()?.is_none() && Instant::now() < deadline {
