@@ -381,7 +381,13 @@ fn kept_table(results: &Results) -> String {
 }
 
 fn workload_list(results: &Results) -> String {
-    let mut text = String::from("\n## Workloads\n\n");
+    let mut text = String::from(
+        "\n## Elsewhere\n\n\
+         - what each resident byte is for at the peak: `cargo xtask explain WORKLOAD`\n\
+         - what is asked of the Redox kernel, against dlmalloc: [tests/redox](../tests/redox/README.md#what-the-allocators-ask-of-the-kernel)\n\
+         - what the security build costs: [SECURITY.md](../SECURITY.md)\n\
+         \n## Workloads\n\n",
+    );
     for workload in &results.workloads {
         let heap = if workload.heap == Heap::Small {
             "small"
