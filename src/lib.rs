@@ -82,6 +82,11 @@
 //! The next 63 requests of 17 to 32 bytes are twelve instructions each: the head is there, its link becomes the head.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
+// The pages name what is there with the default features; without them a link leads nowhere.
+#![cfg_attr(
+    not(feature = "global"),
+    allow(rustdoc::broken_intra_doc_links, rustdoc::private_intra_doc_links)
+)]
 
 #[cfg(all(feature = "std", not(test)))]
 extern crate std;

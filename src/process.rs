@@ -46,7 +46,6 @@ pub unsafe trait Instance: Sized + 'static {
     }
 
     /// Who watches the allocator from the start, see [`Watchers`]; `None` as long as that is not known. Asked on slow paths, until it is.
-    ///
     /// By default a debugger, if there is one, and the log, with the feature `log`.
     #[cold]
     fn watchers(debugger: bool) -> Option<Watchers> {

@@ -23,7 +23,7 @@ struct Check {
     variable: Option<(&'static str, &'static str)>,
 }
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check {
         name: "fmt",
         words: "fmt --all --check -- --color never",
@@ -80,6 +80,13 @@ const CHECKS: [Check; 9] = [
         component: Some("clippy"),
         variable: None,
     },
+    Check {
+        name: "doc without features",
+        words: "doc --quiet --package ralloc --no-deps --no-default-features",
+        component: None,
+        variable: Some(("RUSTDOCFLAGS", "--deny warnings")),
+    },
+    // The last: the list of what is public is compared with these pages.
     DOC,
 ];
 
