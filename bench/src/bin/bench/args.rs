@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use bench::{WORKLOADS, Workload};
+use bench::{Group, WORKLOADS, Workload};
 use clap::Parser;
 
 use crate::peers::{HARDENED, PEERS, Peer};
@@ -77,7 +77,12 @@ impl Args {
 
     /// The workloads asked for, in the order of the catalogue.
     pub(crate) fn workloads(&self) -> Result<Vec<&'static Workload>> {
-        chosen(&self.only, WORKLOADS, |workload| workload.name)
+        let mut chosen = chosen(&self.only, WORKLOADS, |workload| workload.name)?;
+        // What security costs is in the patterns; the rest is for who asks for it.
+        if self.cost.is_some() && self.only.is_empty() {
+            chosen.retain(|workload| workload.group == Group::Pattern);
+        }
+        Ok(chosen)
     }
 
     /// The peers asked for, in the order of the tables.
