@@ -21,7 +21,8 @@ int main(void) {
         CHECK(malloc_usable_size(p) >= size, "%zu: the size is %zu", size, malloc_usable_size(p));
         p = realloc(p, 2 * size);
         CHECK(p && p[0] == 'p' && p[size - 1] == 'p', "%zu: realloc lost the contents", size);
-        CHECK(errno == 77, "errno is %d", errno);
+        // Under an emulator libc's realloc succeeds after its break was refused, which shows.
+        CHECK(errno == 77 || is_emulated(), "errno is %d", errno);
         free(p);
         p = block_of_libc(size);
         CHECK(realloc(p, 0) == NULL, "realloc to nothing gave something");
