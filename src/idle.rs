@@ -24,6 +24,11 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             .store(churn.min(T::CHURN_WINDOW), Ordering::Relaxed);
     }
 
+    /// A program that makes a block smaller wants the rest back: what it wanted before counts for nothing.
+    pub(crate) fn forget_churn(&self) {
+        self.churn.store(0, Ordering::Relaxed);
+    }
+
     /// More may be in use now than ever before: how much more.
     pub(crate) fn note_peak(&self) -> usize {
         let live = self.live();

@@ -115,6 +115,7 @@ pub(crate) fn resize_run<I: Instance>(block: NonNull<u8>, slices: usize) -> bool
     if slices < old {
         page.set_run_slices(slices);
         chunk.disown(first + slices, old - slices);
+        memory.forget_churn();
         memory.release(
             &memory
                 .chunks

@@ -345,9 +345,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         // The block is smaller before another can have its tail.
         self.huge.set_size(base, size, asked);
         if size < old {
-            // A program that shrinks a block wants the memory back, not kept.
             let (_, tail) = block.split(size);
-            self.churn_down(tail.size);
+            self.forget_churn();
             discard(&tail, &self.kernel);
         }
         true
