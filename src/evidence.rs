@@ -32,14 +32,17 @@ pub(crate) fn run_bytes(page: &Page) -> usize {
     (page.slices() - 1) * SLICE
 }
 
-/// Where what is watched behind a large or huge block ends, and how many bytes of it are behind the canary.
+/// Where what is watched behind a large or huge block ends, and how many bytes of it are zeros behind the canary: none where so little
+/// is left of the block that all of it is canary.
 fn watched(start: NonNull<u8>, asked: usize, size: usize) -> (NonNull<u8>, usize) {
-    let end = size.min(asked + canary::WATCHED);
+    let zeros = if size - asked <= canary::WINDOW {
+        0
+    } else {
+        canary::WATCHED - canary::CANARY
+    };
     // SAFETY: it lies in the block.
-    (
-        unsafe { start.add(end) },
-        end.saturating_sub(asked + canary::CANARY),
-    )
+    let end = unsafe { start.add(size.min(asked + canary::WATCHED)) };
+    (end, zeros)
 }
 
 /// Mark the end of a large or huge block.

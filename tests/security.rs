@@ -282,3 +282,17 @@ fn a_chunk_grows_behind_a_guard() {
         }
     }
 }
+
+/// However few bytes are left behind what was asked for, they are looked at as they were marked.
+#[test]
+fn large_and_huge_blocks_end_anywhere() {
+    common::run_tuned::<Hardened, _>(Kernel::real(), || {
+        for end in [128 * KIB, 2 * MIB - 64 * KIB, 2 * MIB, 5 * MIB] {
+            for slack in 0..80 {
+                let held = allocate(end - slack, 0, slack as u8);
+                held.free();
+            }
+        }
+        verify();
+    });
+}
