@@ -1,8 +1,7 @@
 //! Redox under a program that has a C library of its own: an ordinary one, as opposed to the C library itself.
 
 use super::Redox;
-use crate::{Hooks, Platform, key_hooks};
-use core::ptr::NonNull;
+use crate::{Hooks, Platform, forward, key_hooks};
 
 /// The C library's functions that are asked.
 pub(crate) mod c_library {
@@ -32,44 +31,6 @@ pub struct Hosted;
 
 // SAFETY: as for `Redox`, which does it all but the hooks.
 unsafe impl Platform for Hosted {
-    fn page_size(&self) -> usize {
-        Redox.page_size()
-    }
-
-    fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        Redox.map(size, align)
-    }
-
-    fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
-        Redox.extend(end, additional)
-    }
-
-    unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { Redox.unmap(base, size) }
-    }
-
-    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { Redox.purge(base, size) }
-    }
-
-    unsafe fn relocate(
-        &self,
-        old: NonNull<u8>,
-        old_size: usize,
-        new_size: usize,
-        align: usize,
-    ) -> Option<NonNull<u8>> {
-        // SAFETY: the caller's promise.
-        unsafe { Redox.relocate(old, old_size, new_size, align) }
-    }
-
-    unsafe fn program_break(&self, to: Option<usize>) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { Redox.program_break(to) }
-    }
-
     fn arm_thread_exit(&self) -> bool {
         key_hooks::arm_thread_exit()
     }
@@ -78,19 +39,8 @@ unsafe impl Platform for Hosted {
         key_hooks::install(hooks);
     }
 
-    fn entropy(&self) -> usize {
-        Redox.entropy()
-    }
-
-    fn write_stderr(&self, text: &[u8]) {
-        Redox.write_stderr(text);
-    }
-
-    fn yield_now(&self) {
-        Redox.yield_now();
-    }
-
-    fn abort(&self) -> ! {
-        Redox.abort()
+    forward! {
+        self => Redox;
+        page_size map extend unmap purge relocate program_break entropy write_stderr yield_now abort
     }
 }

@@ -9,7 +9,7 @@ use core::{
     },
 };
 use ralloc::{Instance, Process, Tuning};
-use ralloc_platform::{Hooks, Platform, redox::Redox};
+use ralloc_platform::{Hooks, Platform, forward, redox::Redox};
 use std::boxed::Box;
 
 /// The Redox platform, with a ledger, and with refusals where a test asks for them.
@@ -77,10 +77,6 @@ impl Kernel {
 
 // SAFETY: the Redox platform does it all.
 unsafe impl Platform for Kernel {
-    fn page_size(&self) -> usize {
-        Redox.page_size()
-    }
-
     fn map(&self, size: usize, align: usize) -> Option<NonNull<u8>> {
         let mapped = self.admits().then(|| Redox.map(size, align))??;
         self.note(size, 0);
@@ -104,11 +100,6 @@ unsafe impl Platform for Kernel {
         done
     }
 
-    unsafe fn purge(&self, base: NonNull<u8>, size: usize) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { Redox.purge(base, size) }
-    }
-
     unsafe fn relocate(
         &self,
         old: NonNull<u8>,
@@ -125,11 +116,6 @@ unsafe impl Platform for Kernel {
         Some(moved)
     }
 
-    unsafe fn program_break(&self, to: Option<usize>) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { Redox.program_break(to) }
-    }
-
     fn arm_thread_exit(&self) -> bool {
         true
     }
@@ -142,20 +128,9 @@ unsafe impl Platform for Kernel {
         }
     }
 
-    fn entropy(&self) -> usize {
-        Redox.entropy()
-    }
-
-    fn write_stderr(&self, text: &[u8]) {
-        Redox.write_stderr(text);
-    }
-
-    fn yield_now(&self) {
-        Redox.yield_now();
-    }
-
-    fn abort(&self) -> ! {
-        Redox.abort()
+    forward! {
+        self => Redox;
+        page_size purge program_break entropy write_stderr yield_now abort
     }
 }
 
