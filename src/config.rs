@@ -177,13 +177,14 @@ pub trait Tuning: 'static {
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.
     const DONATE_ABOVE: usize = 4;
-    /// Memory in pages and runs from which on further chunks are backed by large pages, where the kernel has them, as long as most
-    /// of it is in pages of blocks of up to 8 KiB that are used from end to end; `usize::MAX` for never. What a program does not
-    /// touch would become resident with what it does. CPU time with it, relative to without, and peak RSS: 1 GiB freed in random
-    /// order 0.57 and 1.003, a thousand dying threads 0.68 and 1.007, random replacement in several threads 0.83 and 1.024, linear
-    /// falloff 0.80 and 1.037. With 32 MiB and seven eighths instead of three quarters the last two are 0.90 and 0.84. Without a look at the use, and for huge blocks as well, 6,000 huge blocks of which two pages
-    /// each are used took 12,012 MiB instead of 94, and a thousand threads that want little 973 KiB each instead of 89.
-    const LARGE_PAGES_ABOVE: usize = 16 * MIB;
+    /// Memory in pages and runs from which on further chunks are backed by large pages, where the kernel has them, as long as three quarters
+    /// of it are in pages of blocks of up to 8 KiB that are used from end to end: what a program does not touch would become resident with
+    /// what it does. Off by default. CPU time with 16 MiB here, relative to without, and peak RSS, while the host has the memory at hand:
+    /// 1 GiB freed in random order 0.57 and 1.003, a thousand dying threads 0.68 and 1.007, random replacement in several threads 0.83 and
+    /// 1.024, linear falloff 0.80 and 1.037. But in a virtual machine whose host has taken free memory back, which it does by large
+    /// pages, each costs milliseconds: 1 GiB took 0.5 to 3.4 s instead of 0.9, sqlite 1.2 times as long. Huge blocks get none: 6,000 of which
+    /// two pages each are used took 12,012 MiB instead of 94.
+    const LARGE_PAGES_ABOVE: usize = usize::MAX;
     /// Heaps from which on a process is a crowd: a thread that comes then shares pages with others at first, because a page
     /// of its own for every class it touches is too much for a thread that may want little.
     const CROWD: u32 = 16;

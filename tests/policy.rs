@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, Held, KIB, Kernel, MIB};
-use ralloc::c_abi;
+use ralloc::{Instance, Tuning, c_abi};
 use ralloc_platform::sim::Rules;
 use std::{
     sync::{Barrier, mpsc},
@@ -162,19 +162,32 @@ fn a_heap_takes_its_own_slices_first() {
     }
 }
 
-/// A chunk is backed by large pages when nearly all of what the program has is in pages that are used from end to end.
+/// A policy with large pages.
+struct LargePages;
+
+impl Tuning for LargePages {
+    const LARGE_PAGES_ABOVE: usize = 16 * MIB;
+}
+
+/// A chunk is backed by large pages when most of what the program has is in pages that are used from end to end.
 #[test]
 fn large_pages_back_what_is_used_from_end_to_end() {
-    fn many(size: usize) -> Vec<Held> {
-        (0..48 * MIB / size).map(|_| allocate(size)).collect()
+    type Large = Case<LargePages>;
+    fn one(size: usize) -> usize {
+        let block = c_abi::malloc::<Large>(size);
+        assert!(!block.is_null(), "there is memory enough");
+        block.expose_provenance()
+    }
+    fn many(size: usize) -> Vec<usize> {
+        (0..48 * MIB / size).map(|_| one(size)).collect()
     }
     /// A block of each size, in as many threads as do not share their pages.
-    fn few_of_each() -> Vec<Held> {
+    fn few_of_each() -> Vec<usize> {
         const THREADS: usize = 15;
         let are_there = Barrier::new(THREADS);
         thread::scope(|scope| {
             let one_of_each = || {
-                let blocks: Vec<_> = (1..512).map(|units| allocate(16 * units)).collect();
+                let blocks: Vec<_> = (1..512).map(|units| one(16 * units)).collect();
                 are_there.wait();
                 blocks
             };
@@ -182,7 +195,7 @@ fn large_pages_back_what_is_used_from_end_to_end() {
             threads.into_iter().flat_map(common::join).collect()
         })
     }
-    type Shape = (&'static str, fn() -> Vec<Held>, bool);
+    type Shape = (&'static str, fn() -> Vec<usize>, bool);
     const SHAPES: [Shape; 4] = [
         ("small blocks", || many(1000), true),
         ("buffers", || many(16 * KIB), false),
@@ -190,12 +203,16 @@ fn large_pages_back_what_is_used_from_end_to_end() {
         ("a few of each size in each thread", few_of_each, false),
     ];
     for (shape, allocate, wanted) in SHAPES {
-        common::run(Kernel::sim(Rules::Linux), || {
+        common::run_tuned::<LargePages, _>(Kernel::sim(Rules::Linux), || {
             let blocks = allocate();
-            assert!(common::stats().mapped > 36 * MIB, "{shape}");
-            let expected = common::kernel().as_sim().expected();
-            assert_eq!(expected != 0, wanted, "{shape}");
-            blocks.into_iter().for_each(Held::free);
+            let kernel = Large::process().kernel();
+            assert!(kernel.as_sim().mapped() > 36 * MIB, "{shape}");
+            assert_eq!(kernel.as_sim().expected() != 0, wanted, "{shape}");
+            for block in blocks {
+                let block = std::ptr::with_exposed_provenance_mut(block);
+                // SAFETY: allocated above, and freed once.
+                unsafe { c_abi::free::<Large>(block) };
+            }
         });
     }
 }
