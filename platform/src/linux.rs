@@ -263,7 +263,9 @@ impl Linux {
     fn place(&self, size: usize, align: usize, rights: ProtFlags) -> Option<NonNull<u8>> {
         let page = self.page_size();
         if align <= page {
-            return map_raw(0, size, rights, MapFlags::empty());
+            // An emulator whose OS pages are larger than the host's finds no place now and then, where there is one.
+            return map_raw(0, size, rights, MapFlags::empty())
+                .or_else(|| map_below_cursor(size, page, rights));
         }
         if align < PACKED_ALIGN {
             return map_and_trim(size, align, page, rights);
