@@ -3,6 +3,31 @@
 #include "../common.h"
 #include <dlfcn.h>
 
+/// Runs a case in a child, and returns how the child ended; `text` is what it said on standard error.
+UNUSED int end_of_child(void (*run)(void), char *text, size_t size) {
+    int ends[2];
+    CHECK(pipe(ends) == 0, "pipe: %s", strerror(errno));
+    pid_t child = fork();
+    CHECK(child >= 0, "fork: %s", strerror(errno));
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        alarm(60);
+        run();
+        _exit(0);
+    }
+    close(ends[1]);
+    ssize_t n;
+    size_t length = 0;
+    while ((n = read(ends[0], text + length, size - 1 - length)) > 0) length += (size_t)n;
+    text[length] = 0;
+    close(ends[0]);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child, "waitpid: %s", strerror(errno));
+    return status;
+}
+
 static struct {
     void *(*take)(size_t), *(*grow)(void *, size_t);
     void (*give)(void *);

@@ -118,30 +118,11 @@ static const struct {
 int main(void) {
     find_libc();
     for (size_t i = 0; i < COUNT(cases); i++) {
-        int ends[2];
-        CHECK(pipe(ends) == 0, "pipe: %s", strerror(errno));
-        pid_t child = fork();
-        CHECK(child >= 0, "fork: %s", strerror(errno));
-        if (child == 0) {
-            dup2(ends[1], STDERR_FILENO);
-            struct rlimit none = {0, 0};
-            setrlimit(RLIMIT_CORE, &none);
-            alarm(30);
-            cases[i].run();
-            _exit(0);
-        }
-        close(ends[1]);
         char text[256];
-        ssize_t n, length = 0;
-        while ((n = read(ends[0], text + length, sizeof text - 1 - length)) > 0) length += n;
-        text[length] = 0;
-        close(ends[0]);
-        int status;
-        waitpid(child, &status, 0);
+        int status = end_of_child(cases[i].run, text, sizeof text);
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s: ended with %#x, saying: %s", cases[i].name,
               (unsigned)status, text);
-        CHECK(strncmp(text, cases[i].line, strlen(cases[i].line)) == 0 && text[length - 1] == '\n' &&
-                  strchr(text, '\n') == text + length - 1,
-              "%s: said %s", cases[i].name, text);
+        const char *end = strchr(text, '\n');
+        CHECK(strncmp(text, cases[i].line, strlen(cases[i].line)) == 0 && end && end[1] == 0, "%s: said %s", cases[i].name, text);
     }
 }

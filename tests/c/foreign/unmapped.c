@@ -57,26 +57,8 @@ static const struct {
 
 int main(void) {
     for (size_t i = 0; i < COUNT(cases); i++) {
-        int ends[2];
-        CHECK(pipe(ends) == 0, "pipe: %s", strerror(errno));
-        pid_t child = fork();
-        CHECK(child >= 0, "fork: %s", strerror(errno));
-        if (child == 0) {
-            dup2(ends[1], STDERR_FILENO);
-            struct rlimit none = {0, 0};
-            setrlimit(RLIMIT_CORE, &none);
-            alarm(60);
-            cases[i].run();
-            _exit(0);
-        }
-        close(ends[1]);
         char text[256];
-        ssize_t n, length = 0;
-        while ((n = read(ends[0], text + length, sizeof text - 1 - (size_t)length)) > 0) length += n;
-        text[length] = 0;
-        close(ends[0]);
-        int status;
-        waitpid(child, &status, 0);
+        int status = end_of_child(cases[i].run, text, sizeof text);
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == cases[i].signal, "%s: ended with %#x, saying: %s", cases[i].name,
               (unsigned)status, text);
         bool said = strncmp(text, "ralloc: foreign pointer: 0x", 27) == 0;
