@@ -47,6 +47,10 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
         return stays;
     }
     if block.as_ptr().addr().is_multiple_of(CHUNK) {
+        if size <= LARGE_MAX {
+            // It moves, and what it leaves is the rest that its program wants back.
+            memory.forget_churn();
+        }
         return (LARGE_MAX + 1..=SIZE_MAX).contains(&size) && memory.resize_huge(block, size);
     }
     // SAFETY: the block is live, so the window that it begins in is mapped.

@@ -33,6 +33,8 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(120);
+/// A compiler ends by itself: this only keeps a machine that is short of memory from waiting for ever.
+const COMPILER_LIMIT: Duration = Duration::from_secs(900);
 const FLAGS: [&str; 4] = ["-O1", "-g", "-Wall", "-pthread"];
 
 /// What `libralloc/README.md` tells those who link a static C++ program with the archive that cargo has built.
@@ -180,7 +182,7 @@ fn compile(
     if test.is_cxx() && machine.links() {
         command.args(STATIC_CXX);
     }
-    let ended = process::run(&mut command, LIMIT)?;
+    let ended = process::run(&mut command, COMPILER_LIMIT)?;
     let failure = || {
         Outcome::failed(
             format!("does not compile: {}", ended.describe()),
@@ -213,7 +215,7 @@ fn execute(
     {
         command.env(name, value);
     }
-    process::run(&mut command, test.header.limit(LIMIT) * machine.slowness())
+    process::run(&mut command, test.header.limit(LIMIT) * machine.patience())
 }
 
 /// How the end of a run differs from what the test promises.

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A machine that is not this one.
 struct Elsewhere {
@@ -235,7 +235,8 @@ pub(crate) fn run(cross: &Cross, report: &mut Report) -> Result<()> {
         };
         match machine {
             Err(outcome) => report.add(place.name, None, &outcome),
-            Ok(machine) => {
+            Ok(mut machine) => {
+                machine.unhurried = !cross.short;
                 let mut tests = tests()?;
                 if place.cxx.is_empty() {
                     tests.retain(|test| !test.is_cxx());
@@ -282,10 +283,9 @@ impl Elsewhere {
             machine.link_flags.push("-static".to_owned());
         }
         if let Some((root, emulator)) = self.emulated {
-            let flags = own_loader(root, self.cc);
-            match flags {
-                Some(flags) if runs_here(self.cc, &flags)? => machine.link_flags = flags,
-                _ => {
+            match starts_here(root, self.cc)? {
+                Some(flags) => machine.link_flags = flags,
+                None => {
                     machine.traits.push("qemu");
                     let words = emulator.split(' ').chain(["-L", root]);
                     machine.runner = words.map(str::to_owned).collect();
@@ -367,6 +367,14 @@ pub(crate) fn core_library(target: &str) -> Result<Core> {
     Ok(match source.is_dir() {
         true => Core::Source,
         false => Core::None,
+    })
+}
+
+/// How a program is linked so that this machine starts it without an emulator, if it can.
+pub(crate) fn starts_here(root: &str, cc: &str) -> Result<Option<Vec<String>>> {
+    Ok(match own_loader(root, cc) {
+        Some(flags) if runs_here(cc, &flags)? => Some(flags),
+        _ => None,
     })
 }
 

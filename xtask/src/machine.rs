@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     /// What runs a program: nothing, or an emulator with its arguments.
     pub(crate) runner: Vec<String>,
     pub(crate) traits: Vec<&'static str>,
+    /// Whether nobody waits for the outcome: then a program has time enough on a machine that is busy with something else.
+    pub(crate) unhurried: bool,
     pub(crate) library: Library,
 }
 
@@ -41,6 +43,7 @@ impl Machine {
             link_flags: Vec::new(),
             runner: Vec::new(),
             traits: vec!["here"],
+            unhurried: false,
             library,
         }
     }
@@ -69,11 +72,15 @@ impl Machine {
         self.is("static")
     }
 
-    /// How many times as long as elsewhere a program may take.
-    pub(crate) fn slowness(&self) -> u32 {
-        match self.is("qemu") || self.is("valgrind") {
+    /// How many times as long as it says a program may take. A limit is there for what hangs: it is far from what any program takes.
+    pub(crate) fn patience(&self) -> u32 {
+        let slowness = match self.is("qemu") || self.is("valgrind") {
             true => 5,
             false => 1,
+        };
+        match self.unhurried {
+            true => 6 * slowness,
+            false => slowness,
         }
     }
 

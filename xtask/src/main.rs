@@ -134,7 +134,18 @@ struct Test {
     lib: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    match obey() {
+        Ok(code) => code,
+        // What went wrong and why, in one line, whatever RUST_BACKTRACE says.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey() -> Result<ExitCode> {
     match Arguments::parse().command {
         Command::Test(Test { list: true, .. }) => {
             for &tier in Tier::ALL {

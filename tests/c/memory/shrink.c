@@ -9,7 +9,9 @@ int main(void) {
     static char *block[BLOCKS], *other[BLOCKS];
     size_t from[] = {256 * KIB, 1 * MIB, 2 * MIB, 3 * MIB, 5 * MIB}, to = 70 * KIB;
     size_t before = resident();
-    for (size_t i = 0; i < COUNT(from); i++) {
+    // Twice: the second time the program has had as much before, and an allocator may expect it to want it again.
+    for (size_t turn = 0; turn < 2 * COUNT(from); turn++) {
+        size_t i = turn % COUNT(from);
         for (size_t k = 0; k < BLOCKS; k++) {
             block[k] = malloc(from[i]);
             CHECK(block[k], "malloc(%zu)", from[i]);
