@@ -5,6 +5,8 @@
 
 use core::ptr::NonNull;
 
+use crate::config::EXTENSION;
+
 /// Bytes of a word of the pattern.
 const WORD: usize = size_of::<u64>();
 
@@ -18,8 +20,8 @@ pub(crate) const WINDOW: usize = size_of::<Window>();
 /// Bytes behind the request that are marked where there are more. What comes behind them reads zero.
 pub(crate) const CANARY: usize = WORD;
 
-/// Bytes behind a large or huge block that are watched: the canary, and zeros.
-pub(crate) const WATCHED: usize = 32;
+/// Bytes behind a large or huge block that are watched: the canary, and zeros. Behind them is the guard, where OS pages are no larger.
+pub(crate) const WATCHED: usize = EXTENSION;
 
 /// Each byte of a word between 0x80 and 0xbf.
 const HIGH: u64 = 0x8080_8080_8080_8080;

@@ -36,6 +36,8 @@ pub(crate) struct Growth {
     pub(crate) first: usize,
     /// Whether large pages are to back whole chunks.
     pub(crate) large_pages: bool,
+    /// How far from its neighbours a chunk is to be, in bytes.
+    pub(crate) apart: usize,
 }
 
 /// Segments that a process can have: with 4 MiB chunks they describe 1 TiB of small blocks and runs.

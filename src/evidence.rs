@@ -8,7 +8,8 @@ use core::ptr::NonNull;
 use crate::{
     canary,
     chunk::{Chunk, Owner},
-    config::{GRANULE, SLICE, STATE_SLICES},
+    chunk_entry::Run,
+    config::{GRANULE, STATE_SLICES},
     fatal::{INTERIOR_POINTER, INVALID_FREE, OVERFLOW, fatal},
     foreign::{is_ours, refuse},
     huge::Entry,
@@ -27,21 +28,30 @@ pub(crate) fn key<I: Instance>() -> usize {
     I::process().memory.key()
 }
 
-/// The bytes of a run in front of its guard.
-pub(crate) fn run_bytes(page: &Page) -> usize {
-    (page.slices() - 1) * SLICE
+/// The bytes of a run in front of its guard, if `asked` of them were asked for.
+pub(crate) fn run_bytes<I: Instance>(page: &Page, asked: usize) -> usize {
+    let memory = &I::process().memory;
+    memory.reach(&run_of::<I>(page), asked)
+}
+
+/// The run that begins with this page record.
+pub(crate) fn run_of<I: Instance>(page: &Page) -> Run {
+    let chunks = &I::process().memory.chunks;
+    chunks.held(page.chunk(), page.slice(), page.slices())
 }
 
 /// Where what is watched behind a large or huge block ends, and how many bytes of it are zeros behind the canary: none where so little
 /// is left of the block that all of it is canary.
 fn watched(start: NonNull<u8>, asked: usize, size: usize) -> (NonNull<u8>, usize) {
-    let zeros = if size - asked <= canary::WINDOW {
+    let slack = size - asked;
+    let watched = slack.min(canary::WATCHED);
+    let zeros = if slack <= canary::WINDOW {
         0
     } else {
-        canary::WATCHED - canary::CANARY
+        watched - canary::CANARY
     };
     // SAFETY: it lies in the block.
-    let end = unsafe { start.add(size.min(asked + canary::WATCHED)) };
+    let end = unsafe { start.add(asked + watched) };
     (end, zeros)
 }
 
@@ -207,7 +217,7 @@ impl Live<'_> {
             Live::Run { chunk, start, .. } => {
                 let slice = Chunk::slice_of(start);
                 let asked = chunk.cold(slice).asked.load(Ordering::Relaxed);
-                let size = run_bytes(chunk.page(slice));
+                let size = run_bytes::<I>(chunk.page(slice), asked);
                 check_canary::<I>(start, asked, size);
                 (start, asked, size)
             }
@@ -348,5 +358,17 @@ pub(crate) fn clear(start: NonNull<u8>, from: usize, asked: usize, size: usize) 
         let word = unsafe { last_word(start, size) };
         // SAFETY: as above.
         unsafe { word.write(0) };
+    }
+}
+
+/// Clear what a large block gives up that becomes `new` bytes long, and the canary behind its `old` bytes, up to `end`.
+pub(crate) fn forget_behind(start: NonNull<u8>, new: usize, old: usize, end: usize) {
+    let from = new.min(old);
+    let to = end.min(old + canary::CANARY);
+    if from < to {
+        // SAFETY: the bytes lie in the block.
+        let behind = unsafe { start.add(from) };
+        // SAFETY: they are given up, or were never given out.
+        unsafe { behind.write_bytes(0, to - from) };
     }
 }

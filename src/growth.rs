@@ -12,6 +12,30 @@ use crate::{
     primitive::Ordering,
 };
 
+/// Map memory that others find `apart` bytes, whole OS pages, away from what is mapped around it; if the kernel will not have that, anywhere.
+pub(crate) fn map_apart(
+    size: usize,
+    align: usize,
+    apart: usize,
+    kernel: &impl Platform,
+) -> Option<NonNull<u8>> {
+    let with_gap = size.checked_add(apart).filter(|_| apart != 0);
+    let Some(base) = with_gap.and_then(|size| kernel.map(size, align)) else {
+        return kernel.map(size, align);
+    };
+    // What is mapped next comes below, or into a gap where it fits: so the gap is cut off at the end.
+    // SAFETY: the gap lies in what has just been mapped.
+    let gap = unsafe { base.add(size) };
+    // SAFETY: nobody knows it.
+    if unsafe { kernel.unmap(gap, apart) } {
+        return Some(base);
+    }
+    // The kernel has no room to split a mapping.
+    // SAFETY: as above.
+    unsafe { kernel.unmap(base, size + apart) };
+    kernel.map(size, align)
+}
+
 impl ChunkTable {
     /// Make more slices claimable: extend a chunk that is not whole, else map one.
     pub(crate) fn grow(&self, growth: Growth, kernel: &impl Platform) -> bool {
@@ -77,7 +101,7 @@ impl ChunkTable {
             return false;
         };
         let slices = if index == 0 { growth.first } else { SLICES };
-        let Some(base) = kernel.map(slices * SLICE, CHUNK) else {
+        let Some(base) = map_apart(slices * SLICE, CHUNK, growth.apart, kernel) else {
             self.abandon(index);
             return false;
         };

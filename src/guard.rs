@@ -1,7 +1,8 @@
 //! Guards, in the security build: addresses behind large blocks, and those of large blocks that are free, that cannot be touched.
 //!
 //! Which slices of a chunk are guarded stands in its header. A slice keeps its guard until it is given out again, so that blocks that
-//! come and go at one place cost few system calls. The kernel may refuse: then there is no guard, and the canary is all there is.
+//! come and go at one place cost few system calls. Of the last slice of a large block the guard begins behind the last OS page of the block. The
+//! kernel may refuse: then there is no guard, and the canary is all there is.
 
 use core::ptr::NonNull;
 
@@ -14,11 +15,14 @@ use crate::{
     huge::{discard, span_size},
     huge_cache::Span,
     memory::Memory,
-    primitive::{AtomicUsize, Ordering},
+    primitive::{AtomicU64, AtomicUsize, Ordering},
 };
 
 /// Distances that a run may have from what is in front of it, in slices.
 const GAPS: usize = 4;
+
+/// Distances that a chunk or a huge block may have from what was mapped before it, in chunks: each costs addresses, and a system call.
+const DISTANCES: usize = 16;
 
 /// Slices behind a run that are its guard.
 pub(crate) const fn slices_behind<T: Tuning>() -> usize {
@@ -52,10 +56,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         })
     }
 
+    /// Which slices of the chunk of a run are guarded: a slice whose bit is 0 has no guard in it.
+    fn guards<'a>(run: &Run) -> &'a AtomicU64 {
+        // SAFETY: the caller holds a slice of the chunk.
+        &unsafe { Chunk::of(run.base) }.guards
+    }
+
     /// Make the slices in `set` of a run that the caller holds accessible. False if the kernel refuses.
     pub(crate) fn unguard(&self, run: &Run, set: u64) -> bool {
-        // SAFETY: the caller holds a slice of the chunk.
-        let guards = &unsafe { Chunk::of(run.base) }.guards;
+        let guards = Self::guards(run);
         // Relaxed: the bits of slices are changed by whoever holds them, and were changed before these were claimed.
         let guarded = guards.load(Ordering::Relaxed) & set;
         for (stretch, start, size) in Self::stretches(run.base, guarded) {
@@ -68,37 +77,94 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         true
     }
 
-    /// Make the slices in `set` of a run that the caller holds inaccessible, as far as the kernel does that. Their contents are gone then.
-    /// Returns whether all of them are.
-    pub(crate) fn guard(&self, run: &Run, set: u64) -> bool {
-        // SAFETY: the caller holds a slice of the chunk.
-        let guards = &unsafe { Chunk::of(run.base) }.guards;
-        // Relaxed: as above.
-        let open = set & !guards.load(Ordering::Relaxed);
-        for (stretch, start, size) in Self::stretches(run.base, open) {
-            // SAFETY: nobody uses the slices.
-            if !unsafe { self.kernel.guard(start, size) } {
+    /// Make a whole run that the caller holds inaccessible, if the kernel does that. Its contents are gone then.
+    fn guard(&self, run: &Run) -> bool {
+        // SAFETY: nobody uses the run.
+        let done = unsafe { self.kernel.guard(run.start(), run.slices * SLICE) };
+        if done {
+            // Relaxed: as above.
+            Self::guards(run).fetch_or(run.mask(), Ordering::Relaxed);
+            self.chunks.cleaned(run, run.mask());
+        }
+        done
+    }
+
+    /// Make the first `bytes` bytes of a run that the caller holds accessible, as the first `had` are, and what lies behind them inaccessible,
+    /// as far as the kernel does that: their contents are gone then. False if it refuses the former.
+    pub(crate) fn fit(&self, run: &Run, had: usize, bytes: usize) -> bool {
+        if had == bytes {
+            return true;
+        }
+        let guards = Self::guards(run);
+        let offset_of = |at: NonNull<u8>| at.as_ptr().addr() - run.start().as_ptr().addr();
+        let whole = mask(bytes / SLICE) << run.first;
+        let reached = mask(bytes.div_ceil(SLICE)) << run.first;
+        // Relaxed, here and below: as above.
+        let guarded = guards.load(Ordering::Relaxed) & reached;
+        for (stretch, start, size) in Self::stretches(run.base, guarded) {
+            let (from, to) = (
+                offset_of(start).max(had),
+                (offset_of(start) + size).min(bytes),
+            );
+            // SAFETY: the offset lies in the run.
+            let start = unsafe { run.start().add(from) };
+            // SAFETY: nobody uses what is guarded.
+            if from < to && !unsafe { self.kernel.unguard(start, to - from) } {
                 return false;
             }
+            guards.fetch_and(!(stretch & whole), Ordering::Relaxed);
+        }
+        let behind = run.mask() & !whole;
+        let open = if bytes < had {
+            behind
+        } else {
+            behind & !guards.load(Ordering::Relaxed)
+        };
+        for (stretch, start, size) in Self::stretches(run.base, open) {
+            let (from, to) = (offset_of(start).max(bytes), offset_of(start) + size);
+            // SAFETY: the offset lies in the run.
+            let start = unsafe { run.start().add(from) };
+            // SAFETY: nobody uses what lies behind.
+            if !unsafe { self.kernel.guard(start, to - from) } {
+                break;
+            }
             guards.fetch_or(stretch, Ordering::Relaxed);
-            self.chunks.cleaned(run, stretch);
+            self.chunks.cleaned(run, stretch & !reached);
         }
         true
     }
 
-    /// Claim a run for one large block, with the guard behind it.
-    pub(crate) fn claim_guarded(&self, slices: usize, stride: usize) -> Option<Run> {
+    /// How many bytes of a run of which `asked` are asked for are accessible: whole OS pages, if what lies behind them is guarded.
+    pub(crate) fn reach(&self, run: &Run, asked: usize) -> usize {
+        let all = (run.slices - slices_behind::<T>()) * SLICE;
+        // Relaxed: as above.
+        let guards = Self::guards(run).load(Ordering::Relaxed) >> run.first;
+        if guards >> (all / SLICE - 1) & 1 == 0 {
+            return all;
+        }
+        self.whole_pages(run, asked)
+    }
+
+    /// How many bytes of a run of which `asked` are asked for should be accessible.
+    pub(crate) fn whole_pages(&self, run: &Run, asked: usize) -> usize {
+        let all = (run.slices - slices_behind::<T>()) * SLICE;
+        asked.next_multiple_of(self.kernel.page_size()).min(all)
+    }
+
+    /// Claim a run for one large block of `size` bytes, with the guard behind it.
+    pub(crate) fn claim_guarded(&self, size: usize, stride: usize) -> Option<Run> {
         let behind = slices_behind::<T>();
+        let slices = size.div_ceil(SLICE);
         if behind == 0 {
             return self.claim(slices, stride);
         }
-        let run = self.claim_somewhere(slices, stride)?;
-        let guard = run.mask() & !(run.mask() >> behind);
-        if !self.unguard(&run, run.mask() & !guard) {
+        let run = self.claim_somewhere(slices + behind, stride)?;
+        let bytes = self.whole_pages(&run, size);
+        // Of a slice that is dirty not all is guarded: the kernel has refused once.
+        if !self.unguard(&run, run.dirty) || !self.fit(&run, 0, bytes) {
             self.release(&run, 0);
             return None;
         }
-        self.guard(&run, guard);
         Some(run)
     }
 
@@ -122,6 +188,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         })
     }
 
+    /// How far a chunk or huge block is to be from its neighbours, in bytes: in the security build nobody can foresee it.
+    pub(crate) fn draw_distance(&self) -> usize {
+        if T::SECURITY {
+            self.draw() % DISTANCES * CHUNK
+        } else {
+            0
+        }
+    }
+
     /// A number that nobody can foresee who does not know the key.
     fn draw(&self) -> usize {
         // Relaxed: the order does not matter.
@@ -140,7 +215,12 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             slices,
             ..run
         };
-        self.guard(&run, run.mask() & !slab.mask());
+        if in_front != 0 {
+            self.guard(&Run {
+                slices: in_front,
+                ..run
+            });
+        }
         Some(Run {
             dirty: run.dirty & slab.mask(),
             ..slab
@@ -164,7 +244,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// Give the run of a large block back: nobody touches it until it is given out again.
     #[inline(never)]
     pub(crate) fn release_guarded(&self, run: &Run) {
-        if !T::SECURITY || !self.guard(run, run.mask()) {
+        if !T::SECURITY || !self.guard(run) {
             return self.release(run, run.slices);
         }
         if let Some((base, first, slices)) = self.parked.keep_run(run) {

@@ -58,9 +58,9 @@ pub(crate) fn allocate_run<I: Instance>(
     let memory = &I::process().memory;
     let slices = size.div_ceil(SLICE) + slices_behind::<I::Tuning>();
     let stride = align.div_ceil(SLICE);
-    let run = memory.claim_guarded(slices, stride).or_else(|| {
+    let run = memory.claim_guarded(size, stride).or_else(|| {
         I::process().reclaim(thread::heap::<I>());
-        memory.claim_guarded(slices, stride)
+        memory.claim_guarded(size, stride)
     })?;
     // SAFETY: we hold a slice of the chunk.
     let chunk = unsafe { Chunk::of(run.base) };

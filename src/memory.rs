@@ -9,6 +9,7 @@ use crate::{
     chunk_entry::Run,
     chunk_table::{ChunkTable, Growth, starts},
     config::{CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, RESERVED_SLICES, SLICE, SLICES, Tuning},
+    growth::map_apart,
     hooks::Hooks,
     huge::{Huge, discard, span_size},
     huge_cache::Span,
@@ -193,6 +194,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
                 .next_power_of_two(),
             // Among runs, whole large pages would become resident for their header.
             large_pages: for_page && self.wants_large_pages(),
+            apart: self.draw_distance(),
         };
         self.make_way(CHUNK);
         self.chunks.claim(slices, starts, growth, &self.kernel)
@@ -247,7 +249,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             Some(span) => (self.cut(span, size), false),
             None => {
                 self.make_way(size);
-                let base = self.kernel.map(size, align)?;
+                let base = map_apart(size, align, self.draw_distance(), &self.kernel)?;
                 (Span { base, size }, true)
             }
         };

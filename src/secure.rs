@@ -10,7 +10,7 @@
 //! |---|---|
 //! | double free, invalid and interior free, wrong size, free of what is not ours | at once |
 //! | resizing, or asking for the size of, a block that is free | at once |
-//! | writing behind the bytes that were asked for | when the block is freed or resized; behind a large or huge block's last OS page at once |
+//! | writing behind the bytes that were asked for | when the block is freed or resized; behind the last OS page of a large or huge block at once |
 //! | writing to a free block | when it is handed out again, leaves the stock, has arrived at its page's thread, or its thread ends; to a large or huge one at once |
 //! | a link in a free block that has been changed | before the list is used |
 
@@ -22,10 +22,12 @@ use crate::{
     chunk::Chunk,
     config::{GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, STATE_GRANULE, Tuning},
     evidence::{
-        self, Live, die, dirty_bytes, find, find_plain, find_short, key, run_bytes, write_canary,
+        self, Live, die, dirty_bytes, find, find_plain, find_short, forget_behind, key, run_bytes,
+        run_of, write_canary,
     },
     fatal::{CORRUPTED_LIST, DOUBLE_FREE, FREED_BLOCK, WRITE_AFTER_FREE, WRONG_SIZE},
     foreign, free_list,
+    guard::slices_behind,
     heap::{Heap, Refill},
     large::{allocate_huge, allocate_run, free_run},
     live::{self, FREED, LIVE, NEVER, state_of},
@@ -110,8 +112,11 @@ pub(crate) fn allocate<I: Instance>(size: usize, align: usize) -> Option<NonNull
     if size <= LARGE_MAX && align <= LARGE_MAX {
         let size = size.max(1);
         let (start, cleaner) = allocate_run::<I>(size, align)?;
-        // What lies behind it is given out when the block grows where it stands.
-        cleaner.clear(start, size.next_multiple_of(SLICE));
+        // Also what lies between the block and its guard: it is given out when the block grows where it stands.
+        // SAFETY: the run is ours, so its chunk is mapped.
+        let chunk = unsafe { Chunk::of(start) };
+        let page = chunk.page(Chunk::slice_of(start));
+        cleaner.clear(start, run_bytes::<I>(page, size));
         note_run::<I>(start, size);
         return Some(start);
     }
@@ -132,7 +137,7 @@ fn note_run<I: Instance>(start: NonNull<u8>, size: usize) {
     chunk.cold(slice).asked.store(size, Ordering::Relaxed);
     // SAFETY: as above.
     unsafe { state_of(start) }.store(LIVE, Ordering::Relaxed);
-    write_canary::<I>(start, size, run_bytes(chunk.page(slice)));
+    write_canary::<I>(start, size, run_bytes::<I>(chunk.page(slice), size));
 }
 
 /// A block of odd alignment in a run of which `room` bytes were asked for, or in a huge block.
@@ -447,15 +452,12 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
             }
             stays
         }
-        Live::Run { .. } => {
+        Live::Run { chunk, .. } => {
+            let page = chunk.page(Chunk::slice_of(start));
             let stays = size != 0
-                && size <= slot
+                && size <= (page.slices() - slices_behind::<I::Tuning>()) * SLICE
                 && (at_any_price || size.div_ceil(SLICE) == asked.div_ceil(SLICE));
-            if stays {
-                forget_behind(start, size, asked, slot);
-                note_run::<I>(start, size);
-            }
-            stays
+            stays && resize_run::<I>(page, asked, size, slot)
         }
         Live::Huge { entry, .. } => {
             let stays =
@@ -470,16 +472,14 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
     }
 }
 
-/// Clear what a large block gives up that becomes `new` bytes long, and the canary behind its `old` bytes, up to `end`.
-fn forget_behind(start: NonNull<u8>, new: usize, old: usize, end: usize) {
-    let from = new.min(old);
-    let to = end.min(old + canary::CANARY);
-    if from < to {
-        // SAFETY: the bytes lie in the block.
-        let behind = unsafe { start.add(from) };
-        // SAFETY: they are given up, or were never given out.
-        unsafe { behind.write_bytes(0, to - from) };
-    }
+/// A run of which `old` bytes were asked for, and `slot` may be touched, becomes one of which `new` are. False if the kernel will not have it.
+fn resize_run<I: Instance>(page: &Page, old: usize, new: usize, slot: usize) -> bool {
+    let (start, run) = (page.start(), run_of::<I>(page));
+    let memory = &I::process().memory;
+    forget_behind(start, new, old, slot);
+    let fits = memory.fit(&run, slot, memory.whole_pages(&run, new));
+    note_run::<I>(start, if fits { new } else { old });
+    fits
 }
 
 /// A block of `size` bytes, of which `old` were asked for, becomes one of which `new` are.

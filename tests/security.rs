@@ -10,7 +10,7 @@ use common::{
     boundaries,
     trace::{Step, Trace, Verb},
 };
-use ralloc::{Hardened, Instance, c_abi};
+use ralloc::{Hardened, Instance, c_abi, native};
 use std::{
     collections::HashMap,
     ptr::NonNull,
@@ -68,11 +68,28 @@ impl Held {
         unsafe { c_abi::free_sized::<Secure>(self.start.as_ptr(), self.size) };
     }
 
-    fn resize(mut self, size: usize) -> Self {
-        let kept = self.size.min(size);
+    /// As [`resize`](Self::resize), if that can be without moving; else it is as it was.
+    fn resize_where_it_stands(self, size: usize) -> Self {
+        // SAFETY: ours, of so many bytes.
+        let done = unsafe { native::realloc_inplace::<Secure>(self.start, self.size, size) };
+        if done.is_err() {
+            self.check(self.size);
+            return self;
+        }
+        let start = self.start;
+        self.resized(start, size)
+    }
+
+    fn resize(self, size: usize) -> Self {
         // SAFETY: ours; the old address is not used again.
         let new = unsafe { c_abi::realloc::<Secure>(self.start.as_ptr(), size) };
-        self.start = NonNull::new(new).expect("there is memory");
+        let start = NonNull::new(new).expect("there is memory");
+        self.resized(start, size)
+    }
+
+    fn resized(mut self, start: NonNull<u8>, size: usize) -> Self {
+        let kept = self.size.min(size);
+        self.start = start;
         self.size = size;
         self.check(kept);
         assert!(self.bytes()[kept..].iter().all(|&byte| byte == 0));
@@ -217,7 +234,12 @@ fn recorded_programs_do_nothing_wrong() {
 
 /// The distance of each block from the one that was allocated before.
 fn distances(size: usize) -> Vec<isize> {
-    let blocks: Vec<Held> = (0..200).map(|_| allocate(size, 0, 1)).collect();
+    distances_of(200, size)
+}
+
+/// The same of `count` blocks.
+fn distances_of(count: usize, size: usize) -> Vec<isize> {
+    let blocks: Vec<Held> = (0..count).map(|_| allocate(size, 0, 1)).collect();
     let starts: Vec<usize> = blocks.iter().map(|held| held.start.addr().get()).collect();
     blocks.into_iter().for_each(Held::free);
     let pairs = starts.windows(2);
@@ -280,6 +302,83 @@ fn a_chunk_grows_behind_a_guard() {
                 live.into_iter().for_each(Held::free);
             });
         }
+    }
+}
+
+/// The kernels, and those that refuse some guards.
+fn kernels() -> impl Iterator<Item = Kernel> {
+    let all = Kernel::all().map(|(_, kernel)| kernel());
+    let short = [7, 11, 13].map(Kernel::short_of_guards);
+    all.into_iter().chain(short)
+}
+
+/// The guard behind a large block follows it, OS page by OS page: what the block gains reads zero, and it keeps what it had.
+#[test]
+fn large_blocks_grow_and_shrink_up_to_their_guard() {
+    for kernel in kernels() {
+        common::run_tuned::<Hardened, _>(kernel, || {
+            let mut draw = Draw::new(11);
+            let mut live: Vec<Held> = Vec::new();
+            for step in 0..1500_usize {
+                match draw.below(8) {
+                    0..2 => live.push(allocate(draw.skewed(33 * KIB, MIB), 0, step as u8)),
+                    _ if live.is_empty() => {}
+                    2 => live.swap_remove(draw.below(live.len())).free(),
+                    3..5 => {
+                        let held = live.swap_remove(draw.below(live.len()));
+                        // Mostly within the last slice.
+                        let size = held.size + draw.below(70 * KIB);
+                        live.push(held.resize(size.saturating_sub(32 * KIB).max(1)));
+                    }
+                    5 => {
+                        let held = live.swap_remove(draw.below(live.len()));
+                        let size = 1 + draw.below(2 * held.size);
+                        live.push(held.resize_where_it_stands(size));
+                    }
+                    _ => {
+                        let held = &live[draw.below(live.len())];
+                        held.check(held.size);
+                    }
+                }
+                if live.len() > 40 {
+                    live.swap_remove(draw.below(live.len())).free();
+                }
+            }
+            verify();
+            live.into_iter().for_each(Held::free);
+        });
+    }
+}
+
+#[test]
+fn a_kernel_that_refuses_some_guards_costs_no_memory() {
+    for every in [7, 11, 13] {
+        common::run_tuned::<Hardened, _>(Kernel::short_of_guards(every), || random_operations(9));
+    }
+}
+
+/// How many of the distances are as most of them are.
+fn most_common(distances: &[isize]) -> usize {
+    let count = |wanted| distances.iter().filter(|&other| other == wanted).count();
+    distances.iter().map(count).max().unwrap_or(0)
+}
+
+#[test]
+fn nobody_can_foresee_where_huge_blocks_and_chunks_are() {
+    let run = || {
+        common::run_tuned::<Hardened, _>(Kernel::real(), || {
+            let huge = distances_of(40, 3 * MIB);
+            // Each takes more than half of a chunk, so a chunk has one.
+            (huge, distances_of(40, 2 * MIB - 64 * KIB))
+        })
+    };
+    let (first, second) = (run(), run());
+    assert_ne!(first.0, second.0, "two processes place huge blocks alike");
+    assert_ne!(first.1, second.1, "two processes place chunks alike");
+    for distances in [first.0, first.1] {
+        assert!(most_common(&distances) < 20, "{distances:x?}");
+        let chunks: Vec<isize> = distances.iter().map(|bytes| bytes >> 22).collect();
+        assert!(most_common(&chunks) < 20, "{chunks:x?}");
     }
 }
 

@@ -190,11 +190,11 @@ pub unsafe trait Platform: Sync {
 
     /// Make memory of guarded addresses again.
     ///
-    /// Post: `true`, and the range reads zero; or `false`, and nothing has changed.
+    /// Post: `true`, and what was guarded of the range reads zero; or `false`, and nothing has changed.
     ///
     /// # Safety
     ///
-    /// All of the range is guarded, and the caller's alone.
+    /// The range lies within mappings of this instance, in whole OS pages, and is the caller's alone.
     unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
         let _ = (base, size);
         false

@@ -31,6 +31,9 @@ pub struct Kernel {
     calls: RwLock<()>,
     /// On the real kernel: bytes that may be mapped.
     limit: AtomicUsize,
+    /// On the real kernel: one guard in so many is neither made nor taken away; 0 is none.
+    refuse_guards: usize,
+    guards: AtomicUsize,
 }
 
 /// A name, and how to make such a kernel.
@@ -48,6 +51,8 @@ impl Kernel {
             refused: Lock::new(Vec::new()),
             calls: RwLock::new(()),
             limit: AtomicUsize::new(usize::MAX),
+            refuse_guards: 0,
+            guards: AtomicUsize::new(0),
         }
     }
 
@@ -57,6 +62,21 @@ impl Kernel {
             real: true,
             ..Self::sim(Rules::Linux)
         }
+    }
+
+    /// As [`real`](Self::real), but one guard in `every` is neither made nor taken away.
+    pub fn short_of_guards(every: usize) -> Self {
+        Self {
+            refuse_guards: every,
+            ..Self::real()
+        }
+    }
+
+    /// Whether guards are made, and this one too.
+    fn makes_guard(&self) -> bool {
+        let is_refused =
+            || (self.guards.fetch_add(1, Relaxed) + 1).is_multiple_of(self.refuse_guards);
+        self.real && (self.refuse_guards == 0 || !is_refused())
     }
 
     /// All kernels, by name.
@@ -223,13 +243,13 @@ unsafe impl Platform for Kernel {
     unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
         let _call = self.call();
         // SAFETY: the caller's promise.
-        self.real && unsafe { System.guard(base, size) }
+        self.makes_guard() && unsafe { System.guard(base, size) }
     }
 
     unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
         let _call = self.call();
         // SAFETY: the caller's promise.
-        self.real && unsafe { System.unguard(base, size) }
+        self.makes_guard() && unsafe { System.unguard(base, size) }
     }
 
     unsafe fn relocate(

@@ -2,8 +2,7 @@
 // case: slack slack-realloc past-block | small medium large huge | same other remote | overflow | -
 // case: linear | small medium | same other remote | overflow / write after free: * | -
 // case: linear | large huge | same other remote | overflow | -
-// case: next-page | large | same other | unnoticed / SEGV / overflow | -
-// case: next-page | huge | same other | SEGV | -
+// case: next-page | large huge | same other | SEGV | -
 // case: runaway | small medium large huge | same other | SEGV | -
 #include "misuse.h"
 

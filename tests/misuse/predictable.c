@@ -1,11 +1,5 @@
 // Guesses addresses. Nothing is wrong with the program; an attacker who cannot guess must do without what he planned.
-// case: next-block | small | same | prevented | -
-// case: next-block | medium large | same | prevented | -
-// case: next-block | huge | same | prevented / unnoticed | -
-// case: next-run | small | same | prevented | -
-// case: next-run | medium large | same | prevented | -
-// case: next-run | huge | same | prevented / unnoticed | -
-// case: reuse | small medium large huge | same | prevented | -
+// case: next-block next-run reuse | small medium large huge | same | prevented | -
 #include "misuse.h"
 
 enum { ROW = 33 };
