@@ -23,7 +23,7 @@ const SMALL_MOST: usize = 32;
 /// The same of a medium class.
 const MEDIUM_BYTES: usize = MEDIUM_MAX;
 const MEDIUM_MIN: usize = 5;
-const MEDIUM_MOST: usize = 8;
+const MEDIUM_MOST: usize = 6;
 
 /// One block in so many stays when others are handed out, but not fewer than `RESERVE_MIN`, so that there is always a choice.
 const RESERVE: usize = 4;
