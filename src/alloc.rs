@@ -170,7 +170,7 @@ pub unsafe fn free<I: Instance>(block: *mut u8) {
     }
     // SAFETY: the user gives the block up.
     if page.push(unsafe { Block::from_ptr(block) }) {
-        retire::<I>(block);
+        see_to::<I>(block);
     }
 }
 
@@ -389,14 +389,14 @@ fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
         .flatten()
 }
 
-/// The page of this block, which is this thread's, has no used block any more.
+/// The page of this block, which is this thread's and into which it has come home, has no used block any more, or was full.
 #[cold]
 #[inline(never)]
-fn retire<I: Instance>(block: NonNull<u8>) {
+fn see_to<I: Instance>(block: NonNull<u8>) {
     let (page, _) = page_of(block);
     if let Some(heap) = thread::heap::<I>() {
         let _busy = Busy::new(heap);
-        heap.retire(page, &I::process().memory);
+        heap.see_to(page, &I::process().memory);
     }
 }
 
@@ -416,8 +416,7 @@ unsafe fn free_huge<I: Instance>(block: *mut u8) {
     }
 }
 
-/// The owner word is not the address of this thread's heap: another heap's block, a page that was full, a later slice, a
-/// run, or nothing of ours.
+/// The owner word is not the address of this thread's heap: another heap's block, a later slice, a run, or nothing of ours.
 ///
 /// # Safety
 ///
@@ -468,7 +467,7 @@ unsafe fn free_slow<I: Instance>(block: NonNull<u8>) {
     if let Some(heap) = thread::heap::<I>() {
         let _busy = Busy::new(heap);
         // SAFETY: the page is this heap's, the block is given up.
-        unsafe { heap.free_local(page, chunk.owner(head), freed, &I::process().memory) };
+        unsafe { heap.free_local(page, freed, &I::process().memory) };
     }
 }
 

@@ -26,19 +26,17 @@ use crate::{
 pub(crate) struct Owner(usize);
 
 impl Owner {
-    /// The page has no free block and is in no queue; the owner's next free puts it back.
-    pub(crate) const FULL: usize = 1 << 0;
     /// Not the first slice of a page or run: the record of the first is `head_distance` records before.
-    pub(crate) const NOT_HEAD: usize = 1 << 1;
+    pub(crate) const NOT_HEAD: usize = 1 << 0;
     /// A run of slices, which any thread gives back.
-    pub(crate) const RUN: usize = 1 << 2;
+    pub(crate) const RUN: usize = 1 << 1;
     /// Nobody's: free, or the allocator's own. Never 0, so that a thread without a heap matches no word.
-    pub(crate) const UNOWNED: usize = 1 << 3;
+    pub(crate) const UNOWNED: usize = 1 << 2;
     /// Blocks of the page or run may have been given out from an address inside of them on. Stays as long as the page.
-    pub(crate) const INTERIOR: usize = 1 << 4;
+    pub(crate) const INTERIOR: usize = 1 << 3;
     /// Blocks of the page or run may have a [record](crate::record) in front, see [`hooks`](crate::hooks). Never without
     /// `INTERIOR`, and stays as long.
-    pub(crate) const HOOK: usize = 1 << 5;
+    pub(crate) const HOOK: usize = 1 << 4;
     const FLAGS: usize = HEAP_SIZE - 1;
     /// What a page keeps when it changes hands.
     const KEPT: usize = Self::INTERIOR | Self::HOOK;

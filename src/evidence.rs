@@ -288,8 +288,7 @@ pub(crate) fn find_short<'a, I: Instance>(
     // SAFETY: the chunk is ours; a misuse may be that it is about to be unmapped.
     let (owner, page) = unsafe { Chunk::locate(block) };
     // Of a thread without a heap the address is 0, which no word is.
-    if owner.without(Owner::FULL).word() != thread::heap_address::<I>() || !page.begins_block(block)
-    {
+    if owner.word() != thread::heap_address::<I>() || !page.begins_block(block) {
         return None;
     }
     let size = page.block_size.get() as usize;

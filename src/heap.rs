@@ -4,7 +4,7 @@
 //! the one that has claimed it ([`directory`](crate::directory)). A page belongs to the heap named in the owner word of
 //! its first slice, and only that heap touches the page's record.
 //!
-//! Equation: a page is in the queue of its class exactly when FULL is clear in its owner word.
+//! Equation: a page is in the queue of its class exactly when it is not full.
 
 use core::ptr::NonNull;
 
@@ -136,7 +136,7 @@ impl Heap {
                 queue.push_first(fuller);
             } else if page.extendable() {
                 // Another page may be the empty one.
-                if page.used.get() == 0 {
+                if page.is_empty() {
                     self.idle.set(self.idle.get() & !class.bit());
                 }
                 let extension = page.extend(portion.fresh);
@@ -146,7 +146,7 @@ impl Heap {
                 });
             } else {
                 queue.remove(page);
-                Self::mark(page, |owner| owner.with(Owner::FULL));
+                page.fill();
             }
         }
     }
@@ -173,13 +173,6 @@ impl Heap {
             next = page.next.get();
         }
         best
-    }
-
-    /// Change the owner word of a page's first slice.
-    fn mark(page: &Page, change: impl Fn(Owner) -> Owner) {
-        // SAFETY: the page is in use, so its chunk is mapped.
-        let chunk = unsafe { Chunk::of(page.chunk()) };
-        chunk.change_owner(page.slice(), change);
     }
 
     /// Make a fresh page of `class` the current one.
@@ -223,38 +216,35 @@ impl Heap {
     ///
     /// # Safety
     ///
-    /// `block` is a used block of `page`, given up by its user; `owner` is the word of the page's first slice and names
-    /// this heap, and the calling thread holds it.
+    /// `block` is a used block of `page`, given up by its user; the page is this heap's, and the calling thread holds the heap.
     pub(crate) unsafe fn free_local<P: Platform, T: Tuning>(
         &self,
         page: &Page,
-        owner: Owner,
         block: Block,
         memory: &Memory<P, T>,
     ) {
-        let empty = page.push(block);
-        self.came_home(page, owner, empty, memory);
+        if page.push(block) {
+            self.see_to(page, memory);
+        }
     }
 
-    /// After blocks of `page` came home: into the queue if it was full, out of the heap if it is empty.
-    fn came_home<P: Platform, T: Tuning>(
-        &self,
-        page: &Page,
-        owner: Owner,
-        empty: bool,
-        memory: &Memory<P, T>,
-    ) {
-        if owner.has(Owner::FULL) {
-            Self::mark(page, |owner| owner.without(Owner::FULL));
-            self.queue(page.class()).push_last(page);
-        }
-        if empty {
+    /// After a block of `page` came home and [`Page::push`] has said so: into the queue if it was full, out of the heap if it is empty.
+    pub(crate) fn see_to<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
+        self.reopen(page);
+        if page.is_empty() {
             self.retire(page, memory);
         }
     }
 
+    /// Put a page that was full into its queue.
+    fn reopen(&self, page: &Page) {
+        if page.unfill() {
+            self.queue(page.class()).push_last(page);
+        }
+    }
+
     /// A page has no used block any more: keep it if it is the last of its class, else give it back.
-    pub(crate) fn retire<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
+    fn retire<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
         page.reset();
         if cfg!(debug_assertions) {
             self.check_near(page.class());
@@ -268,7 +258,7 @@ impl Heap {
 
     /// Give an empty page back.
     fn close_page<P: Platform, T: Tuning>(&self, page: &Page, memory: &Memory<P, T>) {
-        debug_assert!(page.used.get() == 0);
+        debug_assert!(page.is_empty());
         self.queue(page.class()).remove(page);
         // SAFETY: the page is in use, so its chunk is mapped.
         let chunk = unsafe { Chunk::of(page.chunk()) };
@@ -322,23 +312,23 @@ impl Heap {
                 forward(batch);
                 continue;
             }
-            let owner = self.thaw(page, owner, memory.epoch());
+            self.thaw(page, memory.epoch());
             if cfg!(debug_assertions) {
                 batch.check(page);
             }
-            let empty = page.push_all(batch.first, batch.last, batch.count);
-            self.came_home(page, owner, empty, memory);
+            self.reopen(page);
+            page.push_all(batch.first, batch.last, batch.count);
+            if page.is_empty() {
+                self.retire(page, memory);
+            }
         }
     }
 
     /// A page that was whole before a fork that its thread did not survive: forget what it says of free blocks.
-    fn thaw(&self, page: &Page, owner: Owner, epoch: u32) -> Owner {
-        if page.epoch.get() >= self.frozen.get() {
-            return owner;
+    fn thaw(&self, page: &Page, epoch: u32) {
+        if page.epoch.get() < self.frozen.get() {
+            page.freeze(epoch);
         }
-        page.freeze(epoch);
-        Self::mark(page, |owner| owner.with(Owner::FULL));
-        owner.with(Owner::FULL)
     }
 
     /// In a child of `fork`, for a heap whose thread is gone and may have been in the middle of anything: forget all
@@ -391,7 +381,7 @@ impl Heap {
         while left != 0 {
             let class = SizeClass::from_index(left.trailing_zeros() as usize);
             left &= left - 1;
-            let empty = || self.queue(class).pages().find(|page| page.used.get() == 0);
+            let empty = || self.queue(class).pages().find(|page| page.is_empty());
             while let Some(page) = empty() {
                 self.close_page(page, memory);
             }
@@ -409,7 +399,7 @@ impl Heap {
 
     /// If there are more than `above` pages of `class` with room, more than half free together: the one with the most.
     pub(crate) fn sparsest(&self, class: SizeClass, above: usize) -> Option<&Page> {
-        let room = |page: &Page| usize::from(page.capacity.get()) - page.used.get() as usize;
+        let room = |page: &Page| usize::from(page.capacity.get()) - page.used_count() as usize;
         let (mut pages, mut free, mut capacity) = (0, 0, 0);
         // Enough to judge by, and a bound on the work.
         for page in self.queue(class).pages().take(4 * above) {
@@ -442,7 +432,7 @@ impl Heap {
         // It is whole, as it has been in our queue: a heap that a fork has frozen is not to forget it when blocks come home.
         page.epoch.set(page.epoch.get().max(to.frozen.get()));
         to.queue(class).push_last(page);
-        if page.used.get() == 0 {
+        if page.is_empty() {
             to.idle.set(to.idle.get() | class.bit());
         }
         if cfg!(debug_assertions) {
@@ -473,14 +463,15 @@ impl Heap {
             for page in queue.pages() {
                 page.check();
                 assert!(page.class() == class, "a page is in the queue of its class");
+                assert!(!page.is_full(), "a queued page is not full");
                 assert!(
-                    page.used.get() != 0 || self.idle.get() & class.bit() != 0,
+                    !page.is_empty() || self.idle.get() & class.bit() != 0,
                     "a page without used blocks is known to be empty"
                 );
                 let (_, owner) = page_of(page.start());
                 assert!(
                     owner.without(Owner::INTERIOR | Owner::HOOK).word() == self.address(),
-                    "a queued page is ours and not full"
+                    "a queued page is ours"
                 );
                 pages += 1;
             }

@@ -81,7 +81,7 @@ fn leave<I: Instance>(heap: &Heap, block: Block) {
     // SAFETY: a block of the page, which is ours.
     unsafe { live::arrive(block, &process.memory.kernel) };
     // SAFETY: as above; it is nobody's any more.
-    unsafe { heap.free_local(page, owner, block, &process.memory) };
+    unsafe { heap.free_local(page, block, &process.memory) };
 }
 
 /// Send a block home that lies in a page of another heap than that of the thread, which may have none.

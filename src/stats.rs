@@ -140,7 +140,7 @@ fn count_chunk(chunk: &Chunk, stats: &mut Stats) {
         }
         let class = &mut stats.classes[page.class().index()];
         class.pages += 1;
-        class.used += page.used.get() as usize;
+        class.used += page.used_count() as usize;
         class.capacity += usize::from(page.capacity.get());
     }
 }

@@ -287,7 +287,7 @@ fn take_home<I: Instance>(heap: &Heap, block: Block) {
     let (page, owner) = page_of(block.start());
     if owner.heap_address() == heap.address() {
         // SAFETY: the block was on one of the thread's heads, the page is the heap's.
-        unsafe { heap.free_local(page, owner, block, &I::process().memory) };
+        unsafe { heap.free_local(page, block, &I::process().memory) };
     } else {
         I::process().send(Batch::single(block));
     }

@@ -151,7 +151,7 @@ impl<I: Instance> Process<I> {
                 continue;
             }
             page.check();
-            if owner.has(Owner::FULL) {
+            if page.is_full() {
                 assert!(
                     page.free.get() == 0 && !page.extendable(),
                     "a full page has nothing to give"
