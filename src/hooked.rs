@@ -159,6 +159,7 @@ fn make<I: Instance>(
     sites: &[usize; SITES],
 ) -> Option<NonNull<u8>> {
     let memory = &I::process().memory;
+    let _under_way = memory.hooks.enter(&memory.kernel);
     let quiet = Quiet::new(&memory.hooks, &memory.kernel);
     let room = align
         .max(GRANULE)
@@ -247,11 +248,14 @@ fn introduce<I: Instance>(slot: Slot<'_>, block: NonNull<u8>, size: usize, zeroe
 pub(crate) unsafe fn free<I: Instance>(block: NonNull<u8>) -> bool {
     let memory = &I::process().memory;
     let _quiet = Quiet::new(&memory.hooks, &memory.kernel);
+    let under_way = memory.hooks.enter(&memory.kernel);
     let Some((slot, record)) = Slot::recorded(memory, block) else {
         return false;
     };
     let size = record.size();
-    if record.block() != block || !record.close() {
+    let closed = record.block() == block && record.close();
+    drop(under_way);
+    if !closed {
         misused::<I>(block);
         return true;
     }
@@ -260,6 +264,7 @@ pub(crate) unsafe fn free<I: Instance>(block: NonNull<u8>) -> bool {
         size,
     };
     tell::<I>(event, site::<I>());
+    let _under_way = memory.hooks.enter(&memory.kernel);
     if memory.hooks.has_debugger() {
         memory.kernel.debugger_looks(true);
         memory.kernel.block_freed(block, RED_ZONE);
@@ -357,12 +362,14 @@ pub(crate) unsafe fn reallocate<I: Instance>(
 pub(crate) unsafe fn resize_in_place<I: Instance>(block: NonNull<u8>, size: usize) -> Option<bool> {
     let memory = &I::process().memory;
     let quiet = Quiet::new(&memory.hooks, &memory.kernel);
+    let under_way = memory.hooks.enter(&memory.kernel);
     let (slot, record, old) = foreign::recorded::<I>(block)?;
     let offset = block.as_ptr().addr() - slot.whole_start().as_ptr().addr();
     if size == 0 || size > slot.whole_size() - offset - RED_ZONE {
         return Some(false);
     }
     record.set_size(size);
+    drop(under_way);
     drop(quiet);
     if memory.hooks.has_debugger() && old != size {
         if old == 0 {

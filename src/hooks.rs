@@ -124,6 +124,33 @@ pub(crate) struct Hooks {
     state: AtomicUsize,
     /// Where the code of the allocator is, if that is known: from, and to.
     pub(crate) own_code: [AtomicUsize; 2],
+    /// Operations that are under way and change what a report reads.
+    under_way: AtomicUsize,
+    /// Not 0 while a report is being written: then such operations wait.
+    reports: AtomicUsize,
+}
+
+/// How often a report lets other threads run that have an operation under way: they may be stopped, or have been copied by a `fork`.
+const PATIENCE: usize = 10_000;
+
+/// As long as it exists, an operation is under way, and no report is.
+pub(crate) struct UnderWay<'a>(&'a Hooks);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `hold`: what the operation has changed is seen.
+        self.0.under_way.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// As long as it exists, no operation is under way.
+pub(crate) struct Held<'a>(&'a Hooks);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the load in `enter`.
+        self.0.reports.store(0, Ordering::Release);
+    }
 }
 
 impl Hooks {
@@ -131,7 +158,45 @@ impl Hooks {
         Self {
             state: AtomicUsize::new(0),
             own_code: [const { AtomicUsize::new(0) }; 2],
+            under_way: AtomicUsize::new(0),
+            reports: AtomicUsize::new(0),
         }
+    }
+
+    /// Begin an operation, when no report is being written.
+    ///
+    /// Pre: this thread has no operation under way, and is not writing a report.
+    pub(crate) fn enter(&self, kernel: &impl Platform) -> UnderWay<'_> {
+        loop {
+            // SeqCst, here and in `hold`: of an operation and a report that begin at the same time one sees the other.
+            self.under_way.fetch_add(1, Ordering::SeqCst);
+            let entered = UnderWay(self);
+            if self.reports.load(Ordering::SeqCst) == 0 {
+                return entered;
+            }
+            drop(entered);
+            kernel.yield_now();
+        }
+    }
+
+    /// Have operations wait for a report, and wait for those that are under way.
+    pub(crate) fn hold(&self, kernel: &impl Platform) -> Held<'_> {
+        self.reports.store(1, Ordering::SeqCst);
+        let held = Held(self);
+        for _ in 0..PATIENCE {
+            // SeqCst: as above; it is an Acquire as well, which pairs with the Release of those that have ended.
+            if self.under_way.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            kernel.yield_now();
+        }
+        held
+    }
+
+    /// In a child of `fork`: the threads that were at it are gone.
+    pub(crate) fn after_fork(&self) {
+        self.under_way.store(0, Ordering::Relaxed);
+        self.reports.store(0, Ordering::Relaxed);
     }
 
     /// Whether it is known that nobody watches.

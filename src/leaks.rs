@@ -29,9 +29,10 @@ use core::{
 use ralloc_platform::Platform;
 
 use crate::{
-    chunk::Owner,
-    config::{CHUNK, SLICES},
+    chunk::{Chunk, Owner},
+    config::{CHUNK, SLICE, SLICES},
     hooks::Quiet,
+    primitive::Ordering,
     process::Instance,
     record::{Record, SITES},
     slot::Slot,
@@ -48,7 +49,7 @@ const NAME: usize = 256;
 ///
 /// Each call site is a file and an offset in it, from the innermost call on; without the allocator's own calls, unless it is linked into
 /// the program.
-/// To be called when no other thread is about any more: at exit.
+/// Other threads may be about: those that allocate or free a block wait until the report has been written.
 ///
 /// # Errors
 ///
@@ -57,6 +58,7 @@ pub fn report_leaks<I: Instance>(out: &mut impl Write) -> fmt::Result {
     let memory = &I::process().memory;
     let _quiet = Quiet::new(&memory.hooks, &memory.kernel);
     let _guard = memory.lock();
+    let _held = memory.hooks.hold(&memory.kernel);
     let mut count = 0;
     records::<I>(|record| {
         record.next.set(0);
@@ -224,17 +226,37 @@ fn mark<I: Instance>() {
 
 /// Hand the pieces of a range that lie in no chunk and no huge block to `visit`.
 fn outside<I: Instance>(from: usize, end: usize, mut visit: impl FnMut(usize, usize)) {
-    let memory = &I::process().memory;
     let mut at = from;
     while at < end {
-        let window_end = (at & !(CHUNK - 1)).saturating_add(CHUNK).min(end);
-        let address = NonNull::new(core::ptr::with_exposed_provenance_mut(at));
-        let is_ours = memory.chunks.map.contains(at)
-            || address.is_some_and(|address| memory.huge.containing(address).is_some());
-        if !is_ours {
-            visit(at, window_end);
+        let (ours, step) = match slices_of_ours::<I>(at) {
+            ours @ (0 | u64::MAX) => (ours != 0, CHUNK),
+            some => (some >> (at % CHUNK / SLICE) & 1 == 1, SLICE),
+        };
+        let next = (at & !(step - 1)).saturating_add(step).min(end);
+        if !ours {
+            visit(at, next);
         }
-        at = window_end;
+        at = next;
+    }
+}
+
+/// Which slices of the window that an address lies in are ours: of a chunk those that are mapped. What lies behind them may be the
+/// program's.
+fn slices_of_ours<I: Instance>(address: usize) -> u64 {
+    let memory = &I::process().memory;
+    let Some(address) = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) else {
+        return 0;
+    };
+    if memory.chunks.map.contains(address.as_ptr().addr()) {
+        // SAFETY: the chunk is ours, and none is unmapped while the purge lock is held.
+        let index = unsafe { Chunk::of(address) }.index();
+        // Relaxed: what is mapped while the report is written has no block of the program's yet.
+        return memory.chunks.entry(index).committed.load(Ordering::Relaxed);
+    }
+    if memory.huge.containing(address).is_some() {
+        u64::MAX
+    } else {
+        0
     }
 }
 

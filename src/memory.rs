@@ -435,6 +435,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     pub(crate) fn after_fork(&self) {
         self.purge_lock.store(0, Ordering::Relaxed);
         self.waiting.forget();
+        self.hooks.after_fork();
         self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -8,7 +8,7 @@ use core::{
     sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed},
 };
 
-use core_ralloc::{Instance, Purge, Watchers};
+use core_ralloc::{Instance, Purge, Tuning, Watchers};
 use ralloc_platform::{Platform, System, environment, keep_stderr};
 
 use crate::{Libc, elsewhere};
@@ -113,6 +113,12 @@ pub(crate) fn read() {
         warning.put(b")");
         warning.write();
     }
+    if secure::<Libc>() && HOOKS.load(Relaxed) & !HOOKS_OFF != 0 {
+        HOOKS.store(HOOKS_OFF, Relaxed);
+        let mut line = Line::new(b"ralloc: the security build watches by itself: ");
+        line.put(b"leaks, log and hooks=on do nothing");
+        line.write();
+    }
     if verbose {
         let mut line = Line::new(b"ralloc ");
         line.put(env!("CARGO_PKG_VERSION").as_bytes());
@@ -122,6 +128,11 @@ pub(crate) fn read() {
         }
         line.write();
     }
+}
+
+/// Whether this is the security build.
+const fn secure<I: Instance>() -> bool {
+    I::Tuning::SECURITY
 }
 
 /// Obey an option. Whether there is such an option.

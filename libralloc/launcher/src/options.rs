@@ -12,7 +12,7 @@ Runs PROGRAM with ralloc in place of its libc's malloc.
 Options:
   --secure   run PROGRAM on the security build: misuse ends it with a line on standard error
   --stats    print a table of what was allocated on standard error when PROGRAM exits
-  --leaks    print what PROGRAM has not freed when it exits, and from where it was asked for, on standard error
+  --leaks    print what PROGRAM has not freed when it exits, and from where it was asked for, on standard error; not with --secure
   --lib      print the path of the library, for LD_PRELOAD, and exit
   --help     print this text and exit
   --version  print the version and exit
@@ -76,6 +76,12 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request
             Long("leaks") => leaks = true,
             Long("secure") => secure = true,
             Value(program) => {
+                if leaks && secure {
+                    return Err(Refusal::new(
+                        USAGE,
+                        "--leaks and --secure exclude each other: the security build does not note where blocks are asked for; try --help",
+                    ));
+                }
                 let args = parser.raw_args().map_err(senseless)?.collect();
                 return Ok(Request::Run(Options {
                     stats,
@@ -138,6 +144,13 @@ mod tests {
             panic!("a program is named");
         };
         assert!(options.secure && !options.stats);
+    }
+
+    #[test]
+    fn the_security_build_has_no_report_of_leaks() {
+        for line in [["--leaks", "--secure", "ls"], ["--secure", "--leaks", "ls"]] {
+            assert_eq!(parsed(&line).unwrap_err().status, USAGE);
+        }
     }
 
     #[test]
