@@ -360,9 +360,9 @@ impl State {
             Rules::Linux => Some(self.cursor.checked_sub(size)? & !(align - 1)),
             Rules::Redox if self.cursor == 0 => {
                 let (start, end) = self.kernel.window();
-                Some((start + (end - start) / 2).next_multiple_of(align))
+                (start + (end - start) / 2).checked_next_multiple_of(align)
             }
-            Rules::Redox => Some(self.cursor.next_multiple_of(align)),
+            Rules::Redox => self.cursor.checked_next_multiple_of(align),
         }
     }
 

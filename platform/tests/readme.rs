@@ -50,6 +50,22 @@ fn every_function_of_the_contract_has_a_row() {
     assert!(count > 20, "{count} functions were found");
 }
 
+/// The module that has the least of all is the list of what a module has to have beside the contract.
+#[test]
+fn what_is_exported_beside_the_contract_is_named() {
+    let exported = CONTRACT.split("pub use windows::{").nth(1);
+    let exported = exported.and_then(|rest| rest.split('}').next());
+    let steps = README.split("## Adding a platform").nth(1);
+    let named: Vec<_> = names(steps.expect("there are steps")).collect();
+    let mut count = 0;
+    for name in exported.expect("there is a module for Windows").split(',') {
+        let name = name.trim();
+        assert!(name.is_empty() || named.contains(&name), "{name} is not named");
+        count += 1;
+    }
+    assert!(count > 8, "{count} names were found");
+}
+
 #[test]
 fn every_test_that_is_named_exists() {
     let mut count = 0;
