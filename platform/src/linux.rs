@@ -270,10 +270,13 @@ impl Linux {
         if align < PACKED_ALIGN {
             return map_and_trim(size, align, page, rights);
         }
+        let cursor = CURSOR.load(Relaxed);
         map_below_cursor(size, align, rights).or_else(|| {
-            let base = map_and_trim(size, align, page, rights)?;
-            CURSOR.store(base.addr().get(), Relaxed);
-            Some(base)
+            let base = map_and_trim(size, align, page, rights);
+            // Where nothing could be mapped nothing has changed: a program that asks for what there is not would else have its next
+            // mappings far away, for which its allocator needs tables of their own.
+            CURSOR.store(base.map_or(cursor, |base| base.addr().get()), Relaxed);
+            base
         })
     }
 }

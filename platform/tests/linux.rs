@@ -36,6 +36,28 @@ fn pack_neighbours() {
     assert_ne!(next, lowest);
 }
 
+/// In a process of its own, where nobody else maps anything.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_refused_mapping_does_not_move_the_place_of_the_next() {
+    assert_eq!(in_own_process("refuse_and_map"), End::Exit(0));
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+#[ignore = "a part of a_refused_mapping_does_not_move_the_place_of_the_next"]
+fn refuse_and_map() {
+    let before = map(&System, 4 * MIB, 4 * MIB);
+    // Almost all that is below: whatever else is there is in the way.
+    let refused = before.addr().get() - (1 << 40);
+    for _ in 0..3 {
+        assert_eq!(System.map(refused & !(4 * MIB - 1), 4 * MIB), None);
+    }
+    let after = map(&System, 4 * MIB, 4 * MIB);
+    let apart = before.addr().get().abs_diff(after.addr().get());
+    assert!(apart < 1 << 30, "{before:?}, then {after:?}");
+}
+
 /// Bytes of this process' address space.
 fn address_space() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").expect("proc is there");

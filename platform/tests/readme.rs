@@ -60,7 +60,10 @@ fn what_is_exported_beside_the_contract_is_named() {
     let mut count = 0;
     for name in exported.expect("there is a module for Windows").split(',') {
         let name = name.trim();
-        assert!(name.is_empty() || named.contains(&name), "{name} is not named");
+        assert!(
+            name.is_empty() || named.contains(&name),
+            "{name} is not named"
+        );
         count += 1;
     }
     assert!(count > 8, "{count} names were found");
