@@ -157,6 +157,10 @@ pub trait Tuning: 'static {
     const REFILL_BLOCKS: usize = 64;
     /// The same in bytes (at least one block moves).
     const REFILL_BYTES: usize = 4 * KIB;
+    /// Whether a request above 1 KiB is served by a block of up to four times the size, if one lies free, before memory is touched that
+    /// has not been. Such requests are few in a small process, but each class of them has its most blocks at a moment of its own: a server of
+    /// 4,000 objects takes 0.85 of the memory, one of 40,000 0.98. Off by default; on Redox it is on.
+    const LENDS: bool = false;
     /// Pages after the current one at which a refill looks for free blocks before it extends the current one.
     const LOOK_AHEAD: usize = 4;
     /// Blocks that a thread may hold back in its remote ring before it delivers them all.

@@ -16,7 +16,7 @@ use crate::{
     config::{HEAP_SIZE, Tuning},
     dense, live,
     memory::Memory,
-    page::Page,
+    page::{Extension, Page},
     portion::Portion,
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
     queue::Queue,
@@ -121,10 +121,8 @@ impl Heap {
             let page = queue.first();
             page.inspect(|page| inspect(page));
             if let Some(first) = page.and_then(|page| page.take(portion.listed)) {
-                return Some(Refill {
-                    first,
-                    zeroed: false,
-                });
+                let zeroed = false;
+                return Some(Refill { first, zeroed });
             }
             if let Some(collect) = collect.take().filter(|_| !self.inbox.is_empty()) {
                 collect();
@@ -134,19 +132,18 @@ impl Heap {
             if let Some(fuller) = Self::fullest_after(page, T::LOOK_AHEAD) {
                 queue.remove(fuller);
                 queue.push_first(fuller);
-            } else if page.extendable() {
+            } else if !page.extendable() {
+                queue.remove(page);
+                page.fill();
+            } else if portion.fresh == 0 {
+                return None;
+            } else {
                 // Another page may be the empty one.
                 if page.is_empty() {
                     self.idle.set(self.idle.get() & !class.bit());
                 }
-                let extension = page.extend(portion.fresh);
-                return Some(Refill {
-                    first: extension.first,
-                    zeroed: extension.zeroed,
-                });
-            } else {
-                queue.remove(page);
-                page.fill();
+                let Extension { first, zeroed } = page.extend(portion.fresh);
+                return Some(Refill { first, zeroed });
             }
         }
     }

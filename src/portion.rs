@@ -12,6 +12,12 @@ pub(crate) struct Portion {
 }
 
 impl Portion {
+    /// One block that has come home.
+    pub(crate) const LISTED: Self = Self {
+        listed: 1,
+        fresh: 0,
+    };
+
     /// One block.
     pub(crate) const ONE: Self = Self::at_most(1);
 

@@ -143,7 +143,9 @@ impl<I: Instance> Process<I> {
         }
         let inspect = |page: &Page| self.inspect(page, portion.listed);
         let own = || heap.refill::<I::Tuning>(class, portion, || self.collect(heap), inspect);
-        let served = own()
+        let served = self
+            .lend(heap, class)
+            .or_else(own)
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten());
         if served.is_some() {
@@ -153,6 +155,18 @@ impl<I: Instance> Process<I> {
         own()
             .or_else(|| self.adopt_pages(heap, class).then(own).flatten())
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten())
+    }
+
+    /// A block that has come home: of `class`, or of one that may stand for it.
+    fn lend(&self, heap: &Heap, class: SizeClass) -> Option<Refill> {
+        if !I::Tuning::LENDS || I::Tuning::SECURITY || class.is_small() {
+            return None;
+        }
+        let listed = |class| {
+            let inspect = |_: &Page| {};
+            heap.refill::<I::Tuning>(class, Portion::LISTED, || self.collect(heap), inspect)
+        };
+        listed(class).or_else(|| class.lenders().find_map(listed))
     }
 
     /// A few blocks of `class` from the commons, if nobody else is at it: what many threads that want little share.

@@ -153,6 +153,15 @@ impl SizeClass {
             .map(|class| Self(class as u8))
     }
 
+    /// The classes, smallest first, of which a block may stand for one of this medium class: up to four times as large, and as aligned.
+    pub(crate) fn lenders(self) -> impl Iterator<Item = Self> {
+        let align = 1 << self.size().trailing_zeros();
+        Self::all()
+            .skip(self.index() + 1)
+            .take_while(move |class| class.size() <= 4 * self.size())
+            .filter(move |class| class.size().is_multiple_of(align))
+    }
+
     /// The class with index `index`.
     ///
     /// Pre: `index < CLASSES`.
@@ -312,6 +321,19 @@ mod tests {
                     assert!(starts.has(offset) == begins, "{class:?} {first} {offset}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn lenders_are_as_aligned_and_not_much_larger() {
+        for class in SizeClass::all().skip(SMALL_CLASSES) {
+            let align = 1_usize << class.size().trailing_zeros();
+            for lender in class.lenders() {
+                assert!(lender > class && lender.size() <= 4 * class.size());
+                assert!(lender.size().is_multiple_of(align), "{class:?} {lender:?}");
+            }
+            let has_some = 2 * class.size() <= MEDIUM_MAX;
+            assert!(!has_some || class.lenders().next().is_some(), "{class:?}");
         }
     }
 

@@ -216,3 +216,93 @@ fn large_pages_back_what_is_used_from_end_to_end() {
         });
     }
 }
+
+/// A policy that lends.
+struct Lends;
+
+impl Tuning for Lends {
+    const LENDS: bool = true;
+}
+
+/// A block, as a number.
+fn medium<T: Tuning>(size: usize) -> usize {
+    let block = c_abi::malloc::<Case<T>>(size);
+    assert!(!block.is_null(), "there is memory enough");
+    block.expose_provenance()
+}
+
+/// Give blocks of [`medium`] back.
+fn give_back<T: Tuning>(blocks: impl IntoIterator<Item = usize>) {
+    for block in blocks {
+        let block = std::ptr::with_exposed_provenance_mut(block);
+        // SAFETY: the callers free each block once.
+        unsafe { c_abi::free::<Case<T>>(block) };
+    }
+}
+
+/// Where a block of 5,000 bytes is put when one of 16 KiB lies free in a page in use, one of 24 KiB too, and none of 5 KiB.
+fn is_put_where_a_larger_one_was<T: Tuning>(kernel: Kernel) -> bool {
+    common::run_tuned::<T, _>(kernel, || {
+        let [stays, free, other, too_large] =
+            [16 * KIB, 16 * KIB, 24 * KIB, 24 * KIB].map(medium::<T>);
+        give_back::<T>([free, too_large]);
+        let block = medium::<T>(5000);
+        assert_ne!(block, too_large);
+        give_back::<T>([stays, other, block]);
+        block == free
+    })
+}
+
+/// A free block of up to four times the size is used before memory that nobody has touched, where the policy says so.
+#[test]
+fn a_larger_block_that_lies_free_is_lent() {
+    for (name, kernel) in Kernel::all() {
+        assert!(is_put_where_a_larger_one_was::<Lends>(kernel()), "{name}");
+        let not = is_put_where_a_larger_one_was::<ralloc::Defaults>(kernel());
+        assert!(!not, "{name}");
+    }
+}
+
+/// What is lent is as aligned, as large and as clear as what was asked for.
+#[test]
+fn what_is_lent_is_what_was_asked_for() {
+    const ALIGNS: [usize; 6] = [32, 256, 512, KIB, 2 * KIB, 4 * KIB];
+    type Lending = Case<Lends>;
+    for (name, kernel) in Kernel::all() {
+        common::run_tuned::<Lends, _>(kernel(), || {
+            let sizes = || (KIB + 1..32 * KIB).step_by(97);
+            let blocks: Vec<_> = sizes().map(|size| (size, medium::<Lends>(size))).collect();
+            for &(size, block) in &blocks {
+                let block = std::ptr::with_exposed_provenance_mut::<u8>(block);
+                // SAFETY: the block has so many bytes.
+                unsafe { block.write_bytes(0xA5, size) };
+            }
+            let (stay, go): (Vec<_>, Vec<_>) = blocks
+                .into_iter()
+                .enumerate()
+                .partition(|(n, _)| n % 3 == 0);
+            give_back::<Lends>(go.into_iter().map(|(_, (_, block))| block));
+            let mut taken = Vec::new();
+            for (number, size) in sizes().enumerate() {
+                let align = ALIGNS[number % ALIGNS.len()];
+                let aligned = c_abi::memalign::<Lending>(align, size);
+                assert!(
+                    aligned.addr().is_multiple_of(align),
+                    "{size} at {align}, on {name}"
+                );
+                let cleared = c_abi::calloc::<Lending>(1, size);
+                // SAFETY: the block has so many bytes, all of which have been written.
+                let bytes = unsafe { std::slice::from_raw_parts(cleared, size) };
+                assert!(bytes.iter().all(|&byte| byte == 0), "{size}, on {name}");
+                for block in [aligned, cleared] {
+                    // SAFETY: the block is live.
+                    let usable = unsafe { c_abi::malloc_usable_size::<Lending>(block) };
+                    assert!(usable >= size, "on {name}");
+                    taken.push(block.expose_provenance());
+                }
+            }
+            give_back::<Lends>(stay.into_iter().map(|(_, (_, block))| block));
+            give_back::<Lends>(taken);
+        });
+    }
+}

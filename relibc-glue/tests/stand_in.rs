@@ -110,6 +110,12 @@ fn two_copies_ask_about_each_others_blocks() {
 }
 
 #[test]
+fn two_copies_hand_over_what_is_older_than_the_thread_pointer() {
+    let situation = "two_copies_hand_over_what_is_older_than_the_thread_pointer";
+    passes_with_lines(situation, 24, &FOREIGN);
+}
+
+#[test]
 fn second_copy_on_the_same_words() {
     let line = "ralloc: the words of this thread are those of another copy of the allocator";
     passes_with_lines("second_copy_on_the_same_words", 1, &[line]);

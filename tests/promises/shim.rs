@@ -39,6 +39,7 @@ impl Tuning for Most {
     const FIRST_MAPPING: usize = 4 << 20;
     const REFILL_BLOCKS: usize = 4096;
     const REFILL_BYTES: usize = 1 << 20;
+    const LENDS: bool = true;
     const LOOK_AHEAD: usize = 100;
     const RING_BLOCKS: usize = 10_000;
     const RING_BYTES: usize = 16 << 20;

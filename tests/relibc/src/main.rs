@@ -36,7 +36,7 @@ pub(crate) mod allocator {
 pub(crate) mod second {
     relibc_glue::seam! {
         words: core::mem::offset_of!(crate::threads::Tcb, second);
-        is_tls_real: true;
+        is_tls_real: crate::threads::is_tls_real();
     }
 }
 

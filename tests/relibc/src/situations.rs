@@ -56,6 +56,7 @@ situations! {
     allocates_between_deactivation_and_exec
     two_copies_free_each_others_blocks
     two_copies_ask_about_each_others_blocks
+    two_copies_hand_over_what_is_older_than_the_thread_pointer
     two_copies_work_side_by_side
     second_copy_on_the_same_words
     functions_of_the_seam

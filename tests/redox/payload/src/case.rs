@@ -140,6 +140,9 @@ pub struct Policy;
 impl Tuning for Policy {
     /// `fork` and exit walk what is idle, too: with the first chunk, a spare one and the tables it stays within 16 MiB.
     const IDLE_FLOOR: usize = 6 << 20;
+    /// Frames that are not touched need not be had.
+    const REFILL_BYTES: usize = 2 << 10;
+    const LENDS: bool = true;
 }
 
 /// The allocator of the case that is running.

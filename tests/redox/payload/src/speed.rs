@@ -11,7 +11,7 @@ use crate::{
     work::{self, Job},
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::{boxed::Box, vec, vec::Vec};
+use std::{boxed::Box, fmt, vec, vec::Vec};
 
 /// Rounds, of which the least time counts.
 const ROUNDS: usize = 3;
@@ -75,14 +75,29 @@ fn round() -> Vec<(&'static str, Costs)> {
         all("a hundred blocks, 2 threads", hundred, 2);
         all("server, 1 thread", server, 1);
         all("server, 2 threads", server, 2);
-        let handed = [
-            work::hand_over(&Ours, 64),
-            work::hand_over(&peer, 64),
-            work::hand_over(&Nothing, 64),
-        ];
+        let handed = [hand_over(&Ours), hand_over(&peer), hand_over(&Nothing)];
         rows.push(("one allocates, one frees", Costs(handed)));
     });
     rows
+}
+
+/// The costs of a hundred operations where one thread allocates and one frees. Where calls are counted, it says which ones these are.
+fn hand_over<S: Subject>(subject: &S) -> u64 {
+    let before = Counters::now();
+    let costs = work::hand_over(subject, 64);
+    if let Some(before) = before {
+        let waits = before.since(Count::FutexWait) + before.since(Count::FutexWake);
+        let yields = before.since(Count::Yield);
+        let per_million = |calls: u64| calls * 1_000_000 / work::HANDED_OPERATIONS;
+        say!(
+            "calls for a million operations, one allocates, one frees, {}: memory {}, futex {}, yield {}",
+            S::NAME,
+            per_million(before.memory_calls()),
+            per_million(waits),
+            per_million(yields)
+        );
+    }
+    costs
 }
 
 /// The same job, on each of the subjects.
@@ -93,6 +108,21 @@ struct Jobs(
     fn(u64) -> Job<Nothing>,
 );
 
+/// A ratio, for a column of eight.
+struct Tenths(u64);
+
+impl Tenths {
+    fn of(dividend: u64, divisor: u64) -> Self {
+        Self(dividend * 10 / divisor.max(1))
+    }
+}
+
+impl fmt::Display for Tenths {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{:>6}.{}", self.0 / 10, self.0 % 10)
+    }
+}
+
 /// Compare, and print two tables.
 pub fn compare() {
     let mut rows = round();
@@ -102,14 +132,14 @@ pub fn compare() {
         }
     }
     say!(
-        "cycles for 100 operations, the least of {ROUNDS}: {}, {}, ratio, nothing",
+        "cycles for 100 operations, the least of {ROUNDS}: {}, {}, ratio, the work without an allocator, ratio of what is above that",
         Ours::NAME,
         Peer::NAME
     );
     for (name, Costs([ours, peer, nothing])) in rows {
-        let ratio = peer * 10 / ours.max(1);
-        let (whole, tenths) = (ratio / 10, ratio % 10);
-        say!("  {name:28}{ours:>9}{peer:>9}{whole:>6}.{tenths}{nothing:>9}");
+        let ratio = Tenths::of(peer, ours);
+        let above = Tenths::of(peer.saturating_sub(nothing), ours.saturating_sub(nothing));
+        say!("  {name:28}{ours:>9}{peer:>9}{ratio}{nothing:>9}{above}");
     }
     say!("frames at most, and left: {}, {}", Ours::NAME, Peer::NAME);
     memory("server, 4,000 objects", server_of(4000), server_of(4000));

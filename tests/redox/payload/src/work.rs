@@ -117,6 +117,8 @@ impl<S: Subject> Job<S> {
 const BATCH: usize = 100;
 /// Batches in all.
 const BATCHES: usize = 4000;
+/// What [`hand_over`] does in all: each block is taken and given back.
+pub const HANDED_OPERATIONS: u64 = 2 * (BATCHES * BATCH) as u64;
 /// How often who has to wait looks again before it lets others run.
 const LOOKS: usize = 200;
 

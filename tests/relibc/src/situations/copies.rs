@@ -1,6 +1,9 @@
 //! Two copies of the allocator in one process, and the functions of one.
 
-use core::ffi::c_void;
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    ffi::c_void,
+};
 
 use super::{free, malloc, pass_on, take_all, verify};
 use crate::{
@@ -48,6 +51,43 @@ pub(super) fn two_copies_ask_about_each_others_blocks() {
         // SAFETY: allocated above.
         unsafe { second::free(theirs) };
     }
+    verify();
+}
+
+/// A loader and a library allocate before there is a thread pointer, and each is handed what the other has from then.
+pub(super) fn two_copies_hand_over_what_is_older_than_the_thread_pointer() {
+    require!(!threads::is_tls_real());
+    let early = SIZES.map(|size| {
+        let layout = Layout::from_size_align(size, 16).unwrap_or(Layout::new::<u8>());
+        // SAFETY: the layout has a size.
+        let ours = unsafe { allocator::NEWALLOCATOR.alloc(layout) };
+        // SAFETY: as above.
+        let theirs = unsafe { second::NEWALLOCATOR.alloc(layout) };
+        fill(ours, size, 1);
+        fill(theirs, size, 2);
+        (size, ours, theirs)
+    });
+    threads::start();
+    second::tls_is_real();
+    for (size, ours, theirs) in early {
+        dies(|| free(theirs));
+        // SAFETY: it is not of this copy; this is what is to be noticed.
+        dies(|| unsafe { second::free(ours.cast()) });
+        // SAFETY: as above.
+        dies(|| unsafe {
+            allocator::realloc(theirs.cast(), 10);
+        });
+        // SAFETY: as above.
+        dies(|| unsafe {
+            second::realloc(ours.cast(), 10);
+        });
+        check_filled(ours, size, 1);
+        check_filled(theirs, size, 2);
+        free(ours);
+        // SAFETY: allocated above.
+        unsafe { second::free(theirs.cast()) };
+    }
+    require!(allocator::info().used == 0 && second::info().used == 0);
     verify();
 }
 
