@@ -114,6 +114,54 @@ fn resized_when_free() {
 }
 
 #[test]
+fn links_in_flight_are_witnessed() {
+    child::dies("security::links_exchanged", "ralloc: write after free: 0x");
+}
+
+/// Blocks that another thread has freed wait for the thread that they are from, and each leads to the next. Whoever changes links so that each still
+/// leads to a block that waits, and the last is the last, is found out all the same.
+#[test]
+#[ignore = "a part of links_in_flight_are_witnessed"]
+fn links_exchanged() {
+    const SIZE: usize = 40;
+    let blocks: Vec<usize> = (0..64)
+        .map(|_| native::alloc::<Secure>(SIZE, 8).expose_provenance().get())
+        .collect();
+    let word = |address: usize| std::ptr::with_exposed_provenance_mut::<usize>(address);
+    thread::scope(|scope| {
+        let free = || {
+            for &block in &blocks {
+                let block = NonNull::new(word(block).cast());
+                // SAFETY: freed once.
+                unsafe { native::free::<Secure>(block.expect("a block"), SIZE) };
+            }
+        };
+        scope.spawn(free).join().expect("no panic");
+    });
+    // SAFETY: none; the allocator finds out.
+    let next =
+        |block: usize| Some(unsafe { word(block).read() }).filter(|next| blocks.contains(next));
+    let lists = blocks.iter().map(|&block| {
+        let list = std::iter::successors(Some(block), |&block| next(block));
+        list.take(blocks.len()).collect::<Vec<_>>()
+    });
+    let longest = lists.max_by_key(Vec::len).expect("there are blocks");
+    // The first two carry what there is to know of all.
+    let [first, second, third, fourth] = longest[2..6] else {
+        unreachable!("four of them");
+    };
+    // SAFETY: none; the allocator finds out.
+    unsafe {
+        word(first).write(third);
+        word(third).write(second);
+        word(second).write(fourth);
+    }
+    for _ in 0..10_000 {
+        native::alloc::<Secure>(SIZE, 8);
+    }
+}
+
+#[test]
 fn parts_and_odd_alignments_are_no_misuse() {
     for size in SIZES {
         let (left, right) = Block::<Secure>::new(size, 24).split(size / 3);
