@@ -125,19 +125,27 @@ fn whole_groups(bits: u64, group: usize) -> u64 {
         .fold(0, |groups, group| groups | group)
 }
 
-/// Purge `slices` slices from `first` on, the header excepted.
+/// Purge `slices` slices from `first` on, the header excepted: they read zero.
 fn purge_slices(base: NonNull<u8>, first: usize, slices: usize, kernel: &impl Platform) -> bool {
     let from = if first == 0 {
         FIRST_BLOCK_OFFSET
     } else {
         first * SLICE
     };
-    let from = from.next_multiple_of(kernel.page_size());
     let to = (first + slices) * SLICE;
+    // What shares an OS page with the header keeps its frame: the last 4 KiB of 16, or all of slice 0 where pages have 64 KiB.
+    let whole = from.next_multiple_of(kernel.page_size()).min(to);
     // SAFETY: the offset lies in the chunk.
-    let start = unsafe { base.add(from) };
+    let start = unsafe { base.add(whole) };
     // SAFETY: the slices are claimed by the caller and free, so nobody needs what they hold.
-    from < to && unsafe { kernel.purge(start, to - from) }
+    let purged = whole == to || unsafe { kernel.purge(start, to - whole) };
+    if purged {
+        // SAFETY: the offset lies in the chunk.
+        let start = unsafe { base.add(from) };
+        // SAFETY: as above; the slices are mapped.
+        unsafe { start.write_bytes(0, whole - from) };
+    }
+    purged
 }
 
 impl Entry {

@@ -223,7 +223,7 @@ fn refuses_nonsense() {
     assert!(c_abi::aligned_alloc::<Case>(48, 100).is_null());
     assert!(c_abi::aligned_alloc::<Case>(0, 100).is_null());
     assert!(c_abi::memalign::<Case>(half + 2, 100).is_null());
-    assert!(c_abi::posix_memalign::<Case>(4, 100).is_err());
+    assert!(c_abi::posix_memalign::<Case>(size_of::<usize>() / 2, 100).is_err());
     assert!(c_abi::posix_memalign::<Case>(24, 100).is_err());
     assert!(c_abi::pvalloc::<Case>(usize::MAX).is_null());
     // SAFETY: null is allowed.
