@@ -33,6 +33,10 @@ pub(crate) struct Args {
     /// Begin no round that would not end within so many minutes; what is measured once comes on top, about three.
     #[arg(long, default_value_t = 26.0)]
     pub(crate) minutes: f64,
+    /// Nobody gets large pages of the kernel: what is left is what the allocators do themselves. The figures stand in a section of
+    /// their own in RESULTS.md, which is made again, and in small-pages.json.
+    #[arg(long, conflicts_with_all = ["cost", "provide", "render"])]
+    pub(crate) small_pages: bool,
     /// Write tables and plots again from the data of the last run, and measure nothing.
     #[arg(long, conflicts_with_all = ["quick", "cost", "provide", "only", "peers"])]
     pub(crate) render: bool,
@@ -112,6 +116,9 @@ impl Args {
             add("--quick");
         } else {
             add(&format!("--rounds {}", self.rounds()));
+        }
+        if self.small_pages {
+            add("--small-pages");
         }
         if !self.only.is_empty() {
             add(&format!("--only {}", self.only.join(",")));

@@ -109,8 +109,14 @@ mod tests {
     #[test]
     fn a_missing_reason_is_shown_loudly() {
         let (results, circumstances) = example();
-        let text =
-            |reasons| report::report(&results, &circumstances, &Reasons::parse(reasons).unwrap());
+        let text = |reasons| {
+            report::report(
+                &results,
+                &circumstances,
+                None,
+                &Reasons::parse(reasons).unwrap(),
+            )
+        };
         let without = text("");
         assert!(without.contains("**NO REASON WRITTEN**"), "{without}");
         assert!(
@@ -127,8 +133,11 @@ mod tests {
     #[test]
     fn the_report_has_every_part() {
         let (results, circumstances) = example();
-        let text = report::report(&results, &circumstances, &Reasons::default());
+        let small = example();
+        let reasons = Reasons::default();
+        let text = report::report(&results, &circumstances, Some(&small), &reasons);
         for part in [
+            "## Nobody with large pages, ralloc to each",
             "## Targets",
             "worst single workload, time",
             "## Single calls: latency",

@@ -2,7 +2,7 @@
 //!
 //! It builds or installs the peers, runs each workload on each allocator in turn, prints the
 //! report, and after a complete run writes it to bench/RESULTS.md, with the data in
-//! bench/results.json and the plots in bench/plots.
+//! bench/results.json (or bench/small-pages.json) and the plots in bench/plots.
 
 mod args;
 mod cost;
@@ -30,6 +30,11 @@ use reasons::Reasons;
 use report::Circumstances;
 use stats::Results;
 
+/// The data of the last complete run.
+const RUN: &str = "results.json";
+/// The same of a run in which nobody had large pages, if there was one.
+const SMALL_PAGES: &str = "small-pages.json";
+
 fn main() -> Result<()> {
     let args = Args::parse();
     let out = args.out.clone().unwrap_or_else(|| provide::here(""));
@@ -37,9 +42,7 @@ fn main() -> Result<()> {
     let reasons = Reasons::read(&reasons.unwrap_or_else(|| provide::here("reasons.toml")))?;
     if args.render {
         let data = args.data.clone();
-        let (results, circumstances) =
-            data::read(&data.unwrap_or_else(|| out.join("results.json")))?;
-        return write(&out, &results, &circumstances, &reasons);
+        return write(&out, &data.unwrap_or_else(|| out.join(RUN)), &reasons);
     }
     let workloads = args.workloads()?;
     let workshop = Workshop::open(args.programs.clone())?;
@@ -47,6 +50,10 @@ fn main() -> Result<()> {
         return provide(&args.provide, &workshop);
     }
     let (allocators, skipped) = allocators(&args, &workshop)?;
+    if args.small_pages {
+        // What is started from now on inherits it: prctl(2), PR_SET_THP_DISABLE.
+        rustix::thread::disable_transparent_huge_pages(true).context("--small-pages")?;
+    }
     let (results, circumstances) = measure(&args, &workshop, workloads, allocators, skipped)?;
     if args.cost.is_some() {
         print!("{}", cost::table(&results, &circumstances));
@@ -59,12 +66,14 @@ fn main() -> Result<()> {
     if args.targets {
         print!("{}", report::target_table(&results));
     } else {
-        print!("{}", report::report(&results, &circumstances, &reasons));
+        let text = report::report(&results, &circumstances, None, &reasons);
+        print!("{text}");
     }
     if args.writes() {
         fs::create_dir_all(&out)?;
-        fs::copy(&last, out.join("results.json"))?;
-        write(&out, &results, &circumstances, &reasons)?;
+        let run = if args.small_pages { SMALL_PAGES } else { RUN };
+        fs::copy(&last, out.join(run))?;
+        write(&out, &out.join(RUN), &reasons)?;
     }
     Ok(())
 }
@@ -131,16 +140,18 @@ fn measure(
     Ok((results, circumstances))
 }
 
-/// Writes tables and plots, and says what is missing in them.
-fn write(
-    out: &Path,
-    results: &Results,
-    circumstances: &Circumstances,
-    reasons: &Reasons,
-) -> Result<()> {
+/// Writes tables and plots of the run in `data`, and says what is missing in them.
+fn write(out: &Path, data: &Path, reasons: &Reasons) -> Result<()> {
+    let (results, circumstances) = data::read(data)?;
+    let results = &results;
+    let small_pages = out.join(SMALL_PAGES);
+    let small_pages = small_pages
+        .exists()
+        .then(|| data::read(&small_pages))
+        .transpose()?;
     fs::create_dir_all(out.join("plots"))?;
     plots::write(&out.join("plots"), results)?;
-    let text = report::report(results, circumstances, reasons);
+    let text = report::report(results, &circumstances, small_pages.as_ref(), reasons);
     fs::write(out.join("RESULTS.md"), text).context("RESULTS.md")?;
     let missing = reasons.behind(results);
     let missing = missing.iter().filter(|behind| behind.reason.is_none());

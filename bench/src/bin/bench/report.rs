@@ -28,17 +28,21 @@ pub(crate) struct Circumstances {
     pub(crate) machine: Vec<String>,
 }
 
-/// The whole report.
+/// The whole report. `small_pages` is the same work where nobody had large pages.
 pub(crate) fn report(
     results: &Results,
     circumstances: &Circumstances,
+    small_pages: Option<&(Results, Circumstances)>,
     reasons: &Reasons,
 ) -> String {
     let behind = reasons.behind(results);
     let mut text = String::from("# Results\n\n");
     text += &opening(results, circumstances, &behind);
     text += &target_table(results);
-    text += &mean_table(results);
+    text += &mean_table(results, "Geometric means");
+    if let Some((results, circumstances)) = small_pages {
+        text += &small_pages_tables(results, circumstances);
+    }
     text += &extras::plots(results);
     text += &extras::behind_table(&behind);
     let title = |group| match group {
@@ -199,8 +203,31 @@ fn failures(results: &Results) -> Vec<String> {
     .collect()
 }
 
+/// What is left of the differences when nobody has large pages.
+fn small_pages_tables(results: &Results, circumstances: &Circumstances) -> String {
+    let Circumstances {
+        command,
+        date,
+        rounds,
+        load: (before, after),
+        ..
+    } = circumstances;
+    let mut text = mean_table(results, "Nobody with large pages");
+    let _ = writeln!(
+        text,
+        "\n`{command}`, {date}; rounds: {rounds}; load average: {before:.2} before, {after:.2} after. Large pages save page faults and \
+         misses of the translation buffer; who asks the kernel for them in the tables below, and gets them, gains by that, which is no \
+         merit of what it does with its blocks. Wall time, ralloc to each:\n"
+    );
+    for group in [Group::Pattern, Group::Program] {
+        let table = ratios(results, group, TIME);
+        let _ = writeln!(text, "{table}\n");
+    }
+    text
+}
+
 /// Geometric means of the subject to each peer.
-fn mean_table(results: &Results) -> String {
+fn mean_table(results: &Results, title: &str) -> String {
     let subject = results.subject();
     let heading = [
         "to",
@@ -244,10 +271,7 @@ fn mean_table(results: &Results) -> String {
         .best_peer()
         .map_or("none", |best| &results.allocators[best].name);
     let about = format!("Less than 1: less than the peer. Best peer by time: {best}.");
-    let title = format!(
-        "Geometric means, {} to each",
-        results.allocators[subject].name
-    );
+    let title = format!("{title}, {} to each", results.allocators[subject].name);
     section(&mut text, &title, &about, &table);
     text
 }
