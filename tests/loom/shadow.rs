@@ -382,6 +382,8 @@ fn touch(address: usize, size: usize, writes: bool) {
         && let Object::Bytes(cell) = &shadow.object
     {
         if writes {
+            // A fork may come between any two writes: what is half made is what its child finds.
+            end_if_gone(ME.with(core::cell::Cell::get));
             cell.with_mut(|_| ());
         } else {
             cell.with(|_| ());

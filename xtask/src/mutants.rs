@@ -69,7 +69,7 @@ const SUITES: [&str; 12] = [
 const FEW: [&str; 4] = ["lib", "policy", "oracle", "promises"];
 
 /// What a mutant may map. A loop that allocates must not take the machine with it.
-const MEMORY: u64 = 6 << 30;
+const MEMORY: u64 = 64 << 30;
 
 /// Runs the mutants; what survives is named at the end. What has become of each is in `target/mutants.txt`.
 ///

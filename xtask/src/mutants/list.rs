@@ -99,7 +99,10 @@ fn read(value: &Value, file: String, number: usize) -> Result<Mutant> {
         number,
         file,
         line: start.0,
-        what: name.splitn(2, ": ").nth(1).unwrap_or(name).to_owned(),
+        what: name
+            .split_once(": ")
+            .map_or(name, |(_, what)| what)
+            .to_owned(),
         genre: match value["genre"].as_str().context("no genre")? {
             "FnValue" => Genre::Body,
             "BinaryOperator" => Genre::Binary,

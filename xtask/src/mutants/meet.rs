@@ -1,7 +1,7 @@
 //! Mutants meet the tests that reach them, the quickest first.
 
 use crate::process::{self, Ended};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -57,13 +57,12 @@ impl Test {
         let mut command = self.command(tree, 600);
         command.env("RALLOC_CENSUS", census.path());
         let ended = process::run(&mut command, Duration::from_secs(900))?;
-        ensure!(
-            ended.succeeded(),
-            "{} fails without a mutant: {}\n{}",
-            self.label(),
-            ended.describe(),
-            ended.output
-        );
+        if !ended.succeeded() {
+            // It may need what a single process is not given here. It is no judge.
+            let (name, how) = (self.label(), ended.describe());
+            println!("left out, for it fails without a mutant ({how}): {name}");
+            return Ok(());
+        }
         self.reach = fs::read(census.path())?;
         self.seconds = ended.took.as_secs_f64();
         Ok(())
@@ -122,6 +121,7 @@ pub(super) fn census(
             }
         }
     })?;
+    tests.retain(|test| !test.reach.is_empty());
     tests.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     Ok(tests)
 }
