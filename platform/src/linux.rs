@@ -104,13 +104,15 @@ unsafe impl Platform for Linux {
     unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
         // SAFETY: replaces a range that is ours and whose contents nobody needs, by the caller's promise.
-        unsafe { mm::mmap_anonymous(base.as_ptr().cast(), size, ProtFlags::empty(), flags) }.is_ok()
+        let map =
+            || unsafe { mm::mmap_anonymous(base.as_ptr().cast(), size, ProtFlags::empty(), flags) };
+        ask(map).is_ok()
     }
 
     unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
         let rights = mm::MprotectFlags::READ | mm::MprotectFlags::WRITE;
         // SAFETY: the range is ours and without frames: it has been mapped afresh by `guard`.
-        unsafe { mm::mprotect(base.as_ptr().cast(), size, rights) }.is_ok()
+        ask(|| unsafe { mm::mprotect(base.as_ptr().cast(), size, rights) }).is_ok()
     }
 
     unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {
