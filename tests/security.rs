@@ -274,6 +274,31 @@ fn a_freed_block_is_not_the_next_one() {
 }
 
 #[test]
+fn the_addresses_of_large_blocks_rest_when_they_are_freed() {
+    common::run_tuned::<Hardened, _>(Kernel::real(), || {
+        for size in [300_001, 3 * MIB] {
+            let freed: Vec<usize> = (0..8)
+                .map(|_| allocate(size, 0, 1))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(|held| {
+                    let start = held.start.addr().get();
+                    held.free();
+                    start
+                })
+                .collect();
+            let live: Vec<_> = (0..40).map(|_| allocate(size, 0, 2)).collect();
+            for held in &live {
+                let start = held.start.addr().get();
+                let rests = |&old: &usize| start + size <= old || old + size <= start;
+                assert!(freed.iter().all(rests), "{start:#x} is one of {freed:x?}");
+            }
+            live.into_iter().for_each(Held::free);
+        }
+    });
+}
+
+#[test]
 fn memory_from_elsewhere_reads_zero_too() {
     common::run_tuned::<Hardened, _>(Kernel::real(), || {
         // Runs become pages of small blocks, and pages become runs and other pages.

@@ -162,6 +162,45 @@ fn links_exchanged() {
 }
 
 #[test]
+fn what_is_written_to_free_blocks_is_found_when_their_thread_ends() {
+    for part in ["written_at_the_end", "written_on_its_way"] {
+        child::dies(&format!("security::{part}"), "ralloc: write after free: 0x");
+    }
+}
+
+/// Write to a block of 40 bytes at this offset, after it was freed in a thread that ends then.
+fn write_in_a_thread(block: impl FnOnce() -> usize + Send, offset: usize) {
+    let work = || {
+        let address = block();
+        let block = NonNull::new(std::ptr::with_exposed_provenance_mut::<u8>(address));
+        let block = block.expect("a block");
+        // SAFETY: freed once.
+        unsafe { native::free::<Secure>(block, 40) };
+        // SAFETY: none; the allocator finds out.
+        unsafe { block.add(offset).write(1) };
+    };
+    thread::scope(|scope| scope.spawn(work).join().expect("no panic"));
+}
+
+fn address() -> usize {
+    native::alloc::<Secure>(40, 8).expose_provenance().get()
+}
+
+#[test]
+#[ignore = "a part of what_is_written_to_free_blocks_is_found_when_their_thread_ends"]
+fn written_at_the_end() {
+    write_in_a_thread(address, 39);
+}
+
+/// The block is another thread's: it is about to travel there, and this is where it carries what nobody may change.
+#[test]
+#[ignore = "a part of what_is_written_to_free_blocks_is_found_when_their_thread_ends"]
+fn written_on_its_way() {
+    let block = address();
+    write_in_a_thread(|| block, 2 * size_of::<usize>());
+}
+
+#[test]
 fn parts_and_odd_alignments_are_no_misuse() {
     for size in SIZES {
         let (left, right) = Block::<Secure>::new(size, 24).split(size / 3);
