@@ -166,13 +166,13 @@ impl Entry {
     }
 
     /// Give the slices of `run` back, of which the first `touched` may have been written to. Returns how many of them
-    /// are dirty.
-    pub(crate) fn release(&self, run: &Run, touched: usize) -> usize {
+    /// are dirty, and which slices of the chunk are free now.
+    pub(crate) fn release(&self, run: &Run, touched: usize) -> (usize, u64) {
         let touched = mask(touched.min(run.slices)) << run.first;
         // Relaxed: published by the Release below.
         let dirty = self.dirty.fetch_or(touched, Ordering::Relaxed) | touched;
         // Release: pairs with the Acquire in `claim`: everything done to the slices is before their next use.
-        self.free.fetch_or(run.mask(), Ordering::Release);
-        (dirty & run.mask()).count_ones() as usize
+        let free = self.free.fetch_or(run.mask(), Ordering::Release) | run.mask();
+        ((dirty & run.mask()).count_ones() as usize, free)
     }
 }

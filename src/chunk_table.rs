@@ -17,16 +17,18 @@ use crate::{
     chunk_map::ChunkMap,
     config::{SLICE, SLICES},
     donated::Donated,
-    primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, Tally, fence},
+    primitive::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, Tally},
+    room::{LOOKS, Room, Wanted, ones},
 };
 
-/// 64 entries and a summary of them.
+/// 64 entries and a summary of them. What small processes use comes first.
+#[repr(C)]
 pub(crate) struct Segment {
-    pub(crate) entries: [Entry; SLICES],
-    /// The entries that may have a free slice. A hint: set after a slice is freed, cleared when none is found.
-    open: AtomicU64,
     /// The entries whose chunks the program has given us: the kernel gets nothing of them.
     pub(crate) kept: AtomicU64,
+    /// Which of the entries to look at for what.
+    room: Room,
+    pub(crate) entries: [Entry; SLICES],
 }
 
 /// How the table gets more memory.
@@ -47,7 +49,7 @@ impl Segment {
     const fn new() -> Self {
         Self {
             entries: [const { Entry::vacant() }; SLICES],
-            open: AtomicU64::new(0),
+            room: Room::none(),
             kept: AtomicU64::new(0),
         }
     }
@@ -161,68 +163,41 @@ impl ChunkTable {
         self.entry(chunk.index()).committed.load(Ordering::Acquire) >> slice & 1 == 1
     }
 
-    /// Note that slices of an entry have just been freed.
-    pub(crate) fn opened(&self, index: usize) {
-        // SeqCst: pairs with the fence in `close_if_exhausted`.
-        fence(Ordering::SeqCst);
+    /// Note that slices of an entry have just been freed, and which are free now.
+    pub(crate) fn opened(&self, index: usize, free: u64) {
         if let Some(segment) = self.segment(index / SLICES) {
-            let bit = 1 << (index % SLICES);
-            // Relaxed, both: a hint. Read first, because the line is shared and the bit is mostly set.
-            if segment.open.load(Ordering::Relaxed) & bit == 0 {
-                segment.open.fetch_or(bit, Ordering::Relaxed);
-            }
+            segment.room.opened(index % SLICES, free);
         }
     }
 
-    /// Entries that may have a free slice, lowest first.
-    fn open_entries(&self) -> impl Iterator<Item = (usize, &Entry)> {
+    /// Claim what is wanted in one of the first `most` chunks that may have a run of this length, as [`Room`] has it.
+    fn search(&self, wanted: &Wanted, length: usize, most: usize) -> Option<Run> {
         // Relaxed: a chunk that is missed was added a moment ago; the caller then adds one of its own.
         let segments = self.entries.load(Ordering::Relaxed).div_ceil(SLICES);
         (0..segments)
-            .filter_map(|number| Some((number, self.segment(number)?)))
-            .flat_map(|(number, segment)| {
-                let mut open = segment.open.load(Ordering::Relaxed);
-                core::iter::from_fn(move || {
-                    let bit = open.trailing_zeros() as usize;
-                    (bit < SLICES).then(|| {
-                        open &= open - 1;
-                        (number * SLICES + bit, &segment.entries[bit])
-                    })
-                })
+            .filter_map(|number| self.segment(number))
+            .flat_map(|segment| ones(segment.room.of(length)).map(move |bit| (segment, bit)))
+            .take(most)
+            .find_map(|(segment, number)| {
+                let entry = &segment.entries[number];
+                let run = entry.claim(wanted.slices, wanted.starts);
+                if run.is_none() {
+                    segment.room.looked_in_vain(length, number, entry);
+                }
+                run
             })
     }
 
-    /// The hint of an entry that has nothing free is cleared; looked at again, in case a slice came back meanwhile.
-    fn close_if_exhausted(&self, index: usize) {
-        let entry = self.entry(index);
-        if entry.free.load(Ordering::Relaxed) == 0
-            && let Some(segment) = self.segment(index / SLICES)
-        {
-            segment
-                .open
-                .fetch_and(!(1 << (index % SLICES)), Ordering::Relaxed);
-            // SeqCst: pairs with the fence in `opened`. A slice is freed before the bit is read there, the bit is cleared before the
-            // slices are read here: one of the two sees the other.
-            fence(Ordering::SeqCst);
-            if entry.free.load(Ordering::Relaxed) != 0 {
-                segment
-                    .open
-                    .fetch_or(1 << (index % SLICES), Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Claim `slices` slices in one chunk, beginning at one of `starts`. Maps more memory if there is none, as `growth` says.
+    /// Claim what is wanted. Maps more memory if there is none, as `growth` says.
     pub(crate) fn claim(
         &self,
-        slices: usize,
-        starts: u64,
+        wanted: &Wanted,
         growth: Growth,
         kernel: &impl Platform,
     ) -> Option<Run> {
         // Each turn of the loop follows progress: ours, or that of another thread that took what we mapped.
         loop {
-            if let Some(run) = self.claim_mapped(slices, starts) {
+            if let Some(run) = self.claim_mapped(wanted) {
                 return Some(run);
             }
             if !self.grow(growth, kernel) {
@@ -231,14 +206,16 @@ impl ChunkTable {
         }
     }
 
-    /// Claim `slices` slices in one chunk, beginning at one of `starts`, of what is mapped.
-    pub(crate) fn claim_mapped(&self, slices: usize, starts: u64) -> Option<Run> {
-        self.open_entries().find_map(|(index, entry)| {
-            let run = entry.claim(slices, starts)?;
-            self.close_if_exhausted(index);
-            self.count_claim(&run);
-            Some(run)
-        })
+    /// Claim what is wanted of what is mapped.
+    pub(crate) fn claim_mapped(&self, wanted: &Wanted) -> Option<Run> {
+        let run = if wanted.is_anywhere() {
+            self.search(wanted, wanted.length(), usize::MAX)
+        } else {
+            // Where it stands decides as well: a chunk may have the room and not serve.
+            self.search(wanted, wanted.length(), LOOKS)
+                .or_else(|| self.search(wanted, wanted.surely(), usize::MAX))
+        };
+        run.inspect(|run| self.count_claim(run))
     }
 
     fn count_claim(&self, run: &Run) {
@@ -261,7 +238,6 @@ impl ChunkTable {
     /// Claim `slices` slices of the chunk with number `index`, beginning at one of `starts`.
     pub(crate) fn claim_in(&self, index: usize, slices: usize, starts: u64) -> Option<Run> {
         let run = self.entry(index).claim(slices, starts)?;
-        self.close_if_exhausted(index);
         self.count_claim(&run);
         Some(run)
     }
@@ -295,12 +271,12 @@ impl ChunkTable {
         // Relaxed, both: totals. The dirty count goes up before the slices can be claimed, so that it never drops below 0.
         self.dirty.fetch_add(run.slices, Ordering::Relaxed);
         self.claimed.fetch_sub(run.slices, Ordering::Relaxed);
-        let dirty = self.entry(index).release(run, touched);
+        let (dirty, free) = self.entry(index).release(run, touched);
         if dirty < run.slices {
             self.dirty.fetch_sub(run.slices - dirty, Ordering::Relaxed);
         }
-        self.opened(index);
-        self.entry(index).is_empty(!self.reserved)
+        self.opened(index, free);
+        free == !self.reserved
     }
 
     /// How many entries have ever been used: every chunk's number is below.
@@ -319,7 +295,7 @@ impl ChunkTable {
             entry.dirty.store(0, Ordering::Relaxed);
             entry.committed.store(0, Ordering::Relaxed);
         }
-        self.first.open.store(0, Ordering::Relaxed);
+        self.first.room.forget();
         self.map.dissolve(kernel);
         self.first.kept.store(0, Ordering::Relaxed);
         let size = size_of::<Segment>().next_multiple_of(kernel.page_size());
@@ -367,13 +343,9 @@ impl ChunkTable {
             dirty += (free & entry.dirty.load(Ordering::Relaxed)).count_ones() as usize;
             committed += mapped.count_ones() as usize;
             vacant += usize::from(mapped == 0);
-            let open = self
-                .segment(index / SLICES)
-                .map_or(0, |segment| segment.open.load(Ordering::Relaxed));
-            assert!(
-                free == 0 || open >> (index % SLICES) & 1 == 1,
-                "a chunk with room is known to have some"
-            );
+            if let Some(segment) = self.segment(index / SLICES) {
+                segment.room.check(index % SLICES, entry);
+            }
         }
         let is = |total: &Tally, sum: usize| total.load(Ordering::Relaxed) == sum;
         assert!(is(&self.claimed, claimed), "claimed slices are counted");
@@ -412,12 +384,96 @@ pub(crate) struct Totals {
     pub(crate) dirty: usize,
 }
 
-/// The slices at which a run may begin: multiples of `stride`; slice 0 has the header in front.
-pub(crate) fn starts(stride: usize, small: bool) -> u64 {
-    if stride == 1 {
-        return if small { u64::MAX } else { !1 };
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use ralloc_platform::sim::{Rules, Sim};
+
+    const GROWTH: Growth = Growth {
+        first: SLICES,
+        large_pages: false,
+        apart: 0,
+    };
+
+    fn claim(table: &ChunkTable, kernel: &Sim, slices: usize, stride: usize) -> Run {
+        let wanted = Wanted::new(slices, stride, false);
+        table.claim(&wanted, GROWTH, kernel).expect("memory")
     }
-    (stride..SLICES)
-        .step_by(stride)
-        .fold(0, |starts, slice| starts | 1 << slice)
+
+    /// Chunks that a search for so many slices would look at.
+    fn open(table: &ChunkTable, length: usize) -> u32 {
+        let segments = (0..SEGMENTS).map_while(|number| table.segment(number));
+        segments
+            .map(|segment| segment.room.of(length).count_ones())
+            .sum()
+    }
+
+    /// A table of chunks in which every other slice is free.
+    fn riddled(kernel: &Sim, chunks: usize) -> ChunkTable {
+        let table = ChunkTable::new(0);
+        let single = |_| claim(&table, kernel, 1, 1);
+        let runs: Vec<_> = (0..chunks * (SLICES - 1)).map(single).collect();
+        for run in runs
+            .iter()
+            .filter(|run| run.first % 2 == 1 || run.first == 10)
+        {
+            table.release(run, 1);
+        }
+        // Who searches for two or three slices does not know of that.
+        for index in 0..chunks {
+            assert!(table.claim_at(index, 10, 1).is_some());
+        }
+        table
+    }
+
+    #[test]
+    fn a_run_at_a_rare_multiple_is_found_where_it_surely_is() {
+        let kernel = Sim::new(Rules::Linux);
+        let table = riddled(&kernel, LOOKS + 4);
+        let index = LOOKS + 3;
+        let base = table.entry(index).base.load(Ordering::Relaxed);
+        let base = NonNull::new(core::ptr::with_exposed_provenance_mut(base)).expect("a chunk");
+        for slice in (4..12).step_by(2) {
+            table.release(&table.held(base, slice, 1), 1);
+        }
+        // The others have room for one slice, none of it at a multiple of four.
+        let run = claim(&table, &kernel, 1, 4);
+        assert_eq!((run.base, run.first), (base, 4));
+        assert_eq!(open(&table, 1), LOOKS as u32 + 4, "nor are they given up");
+        table.check();
+        table.dissolve(&kernel);
+    }
+
+    #[test]
+    fn a_chunk_without_room_is_looked_at_once() {
+        let kernel = Sim::new(Rules::Linux);
+        let table = riddled(&kernel, 100);
+        assert_eq!(
+            [1, 2, 3, 4].map(|length| open(&table, length)),
+            [100, 100, 100, 1]
+        );
+        let run = claim(&table, &kernel, 2, 1);
+        assert_eq!(
+            (open(&table, 1), open(&table, 2)),
+            (101, 1),
+            "the one that was added"
+        );
+        let hole = table.held(run.base, run.first, 1);
+        table.release(&hole, 1);
+        table.check();
+        // What lies between two holes comes free in the last of those that were given up.
+        let index = 99;
+        let base = table.entry(index).base.load(Ordering::Relaxed);
+        let base = NonNull::new(core::ptr::with_exposed_provenance_mut(base)).expect("a chunk");
+        table.release(&table.held(base, 10, 1), 1);
+        assert_eq!((open(&table, 3), open(&table, 4)), (2, 1));
+        let run = claim(&table, &kernel, 3, 1);
+        assert_eq!(
+            (run.base, run.first),
+            (base, 9),
+            "the lowest address that serves"
+        );
+        table.check();
+        table.dissolve(&kernel);
+    }
 }

@@ -88,10 +88,9 @@ impl ChunkTable {
         // Release: pairs with the Acquire loads in `extend_first`.
         entry.committed.fetch_or(fresh, Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`.
-        entry
-            .free
-            .fetch_or(fresh & !self.reserved, Ordering::Release);
-        self.opened(0);
+        let fresh = fresh & !self.reserved;
+        let free = entry.free.fetch_or(fresh, Ordering::Release) | fresh;
+        self.opened(0, free);
         true
     }
 
@@ -172,10 +171,9 @@ impl ChunkTable {
         entry.committed.store(mask(slices), Ordering::Release);
         // Release: pairs with the Acquire in `Entry::claim`: the header and the words above are visible. Added, not stored: who
         // has seen `committed` may have extended the first chunk already, and what that brought is free.
-        entry
-            .free
-            .fetch_or(mask(slices) & !self.reserved, Ordering::Release);
-        self.opened(index);
+        let fresh = mask(slices) & !self.reserved;
+        let free = entry.free.fetch_or(fresh, Ordering::Release) | fresh;
+        self.opened(index, free);
     }
 
     /// Make a chunk of `slices` slices at `base` that the program has given us. False if there is no memory for an entry.

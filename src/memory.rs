@@ -7,7 +7,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
-    chunk_table::{ChunkTable, Growth, starts},
+    chunk_table::{ChunkTable, Growth},
     config::{CHUNK, FIRST_BLOCK_OFFSET, FIRST_SLICES_MIN, RESERVED_SLICES, SLICE, SLICES, Tuning},
     growth::map_apart,
     hooks::Hooks,
@@ -16,6 +16,7 @@ use crate::{
     parked::Parked,
     primitive::{AtomicU32, AtomicUsize, Ordering, Tally},
     recent::Recent,
+    room::Wanted,
     waiting::Waiting,
 };
 
@@ -182,8 +183,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     }
 
     fn claim_from(&self, slices: usize, stride: usize, small: bool, for_page: bool) -> Option<Run> {
-        let starts = starts(stride, small);
-        let mapped = self.chunks.claim_mapped(slices, starts);
+        let wanted = Wanted::new(slices, stride, small);
+        let mapped = self.chunks.claim_mapped(&wanted);
         if mapped.is_some() {
             return mapped;
         }
@@ -197,7 +198,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             apart: self.draw_distance(),
         };
         self.make_way(CHUNK);
-        self.chunks.claim(slices, starts, growth, &self.kernel)
+        self.chunks.claim(&wanted, growth, &self.kernel)
     }
 
     /// Tell the debugger that a run was claimed, and is in no block yet. Slice 0 begins with the chunk's header.

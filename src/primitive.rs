@@ -16,6 +16,10 @@ pub(crate) use core::{
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::AtomicUsize as Tally;
 
+/// Lengths of free runs that are told apart, see [`room`](crate::room): those that are longer count as the last. In a model all count as
+/// one: each is a location of its own, and what is done to one is done to all.
+pub(crate) const LENGTHS: usize = if cfg!(loom) { 1 } else { 64 };
+
 /// A mark that says whether something is there, to whoever holds it. The model checker leaves it alone.
 pub(crate) use core::sync::atomic::AtomicU8 as Mark;
 

@@ -43,7 +43,7 @@ impl ChunkTable {
             if entry.is_empty(!self.reserved) && !self.is_kept(index) {
                 if spared < spare {
                     spared += 1;
-                } else if self.unmap(entry, kernel) {
+                } else if self.unmap(index, kernel) {
                     purged.chunks += 1;
                 }
             }
@@ -88,13 +88,13 @@ impl ChunkTable {
             }
         }
         self.dirty.fetch_sub(purged, Ordering::Relaxed);
-        entry.unclaim(claimed);
-        self.opened(index);
+        self.opened(index, entry.unclaim(claimed));
         purged
     }
 
     /// Give back a chunk that is empty, if it still is.
-    fn unmap(&self, entry: &Entry, kernel: &impl Platform) -> bool {
+    fn unmap(&self, index: usize, kernel: &impl Platform) -> bool {
+        let entry = self.entry(index);
         let whole = !self.reserved;
         let Some((base, dirty)) = entry.claim_empty(whole) else {
             return false;
@@ -104,7 +104,7 @@ impl ChunkTable {
         if !unsafe { kernel.unmap(base, CHUNK) } {
             // The region had a leaf a moment ago, and leaves stay.
             self.map.insert(base.as_ptr().addr(), kernel);
-            entry.unclaim(whole);
+            self.opened(index, entry.unclaim(whole));
             return false;
         }
         self.committed.fetch_sub(SLICES, Ordering::Relaxed);
@@ -188,10 +188,10 @@ impl Entry {
         ))
     }
 
-    /// Give back slices that were claimed for a purge.
-    fn unclaim(&self, slices: u64) {
+    /// Give back slices that were claimed for a purge. Returns which are free now.
+    fn unclaim(&self, slices: u64) -> u64 {
         // Release: pairs with the Acquire in `Entry::claim`: the purge is before the next use.
-        self.free.fetch_or(slices, Ordering::Release);
+        self.free.fetch_or(slices, Ordering::Release) | slices
     }
 
     /// Let another chunk have the entry.

@@ -8,8 +8,9 @@
 
 use crate::{
     chunk_entry::{Run, mask},
-    chunk_table::{ChunkTable, starts},
+    chunk_table::ChunkTable,
     primitive::Cell,
+    room::starts,
 };
 
 /// Chunks whose slices are remembered.

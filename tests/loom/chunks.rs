@@ -10,6 +10,7 @@ use crate::{
     memory::Memory,
     primitive,
     recent::Recent,
+    room::Wanted,
 };
 use std::{mem, ptr::NonNull};
 
@@ -115,6 +116,26 @@ fn a_slice_has_one_holder_and_is_not_forgotten() {
 }
 
 #[test]
+fn a_slice_that_comes_free_during_a_search_is_not_forgotten() {
+    let model = Model {
+        name: "chunks: room",
+        bound: 3,
+    };
+    model.run(
+        || Shared::new(Kernel),
+        |memory| {
+            let mut held = fill_first_chunk(memory);
+            let theirs = held.remove(2);
+            // One gives a slice back while the other looks for one in vain, or finds it.
+            let one = world::spawn(move || release(memory, &theirs));
+            memory.chunks.claim_mapped(&Wanted::new(1, 1, true));
+            one.join();
+            memory.chunks.check();
+        },
+    );
+}
+
+#[test]
 fn the_first_chunk_grows_by_one_thread_at_a_time() {
     let model = Model {
         name: "chunks: growth",
@@ -124,6 +145,11 @@ fn the_first_chunk_grows_by_one_thread_at_a_time() {
         || Shared::new(Kernel),
         |memory| {
             fill_first_chunk(memory);
+            let wanted = Wanted::new(1, 1, true);
+            assert!(
+                memory.chunks.claim_mapped(&wanted).is_none(),
+                "as both know"
+            );
             let body = move || {
                 claim(memory, 1);
             };
