@@ -22,16 +22,15 @@
 
 use core::ptr::{self, NonNull};
 
-use ralloc_platform::prefetch;
-
 use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{CHUNK, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, Tuning},
     foreign::{self, free_unowned, is_ours, refuse},
-    heap::{Heap, Refill, page_of},
+    heap::{Refill, page_of},
     hooked,
     large::{allocate_huge, allocate_large, allocate_run, free_run, relocate_huge},
+    lend::{refill, refill_head},
     page::Page,
     portion::Portion,
     process::{Busy, Failure, Instance},
@@ -39,7 +38,7 @@ use crate::{
     resize::{resize_in_place, size_of},
     secure,
     size_class::SizeClass,
-    thread,
+    thread::{self, take_head},
 };
 
 /// The alignment of every block, in bytes.
@@ -59,21 +58,6 @@ pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
         Some(block) => block.start().as_ptr(),
         None => allocate_small_slow::<I>(size),
     }
-}
-
-/// The first block of a thread's free-list head.
-///
-/// Pre: `granule < HEADS`.
-#[inline(always)]
-pub(crate) fn take_head<I: Instance>(granule: usize) -> Option<Block> {
-    // SAFETY: a head begins a list of this thread's blocks.
-    let block = unsafe { Block::from_link(thread::head::<I>(granule)) }?;
-    let next = block.next();
-    // The next block opens with the link that the next request reads: one instruction, for 8 % less time of random replacement (pareto)
-    // and 3 % of a server.
-    prefetch(next);
-    thread::set_head::<I>(granule, next);
-    Some(block)
 }
 
 /// As [`allocate`], all `size` bytes zero.
@@ -258,9 +242,7 @@ pub unsafe fn usable_size<I: Instance>(block: NonNull<u8>) -> usize {
 pub fn trim<I: Instance>() -> bool {
     let process = I::process();
     let before = process.mapped_or_dirty();
-    let heap = thread::heap::<I>();
-    let _busy = heap.map(Busy::new);
-    process.reclaim(heap);
+    thread::reclaim::<I>();
     process.mapped_or_dirty() < before
 }
 
@@ -294,26 +276,7 @@ fn allocate_small_slow<I: Instance>(size: usize) -> *mut u8 {
     if let Some(block) = take_head::<I>(granule) {
         return block.start().as_ptr();
     }
-    match refill::<I>(heap, class, Portion::of_head::<I::Tuning>(class)) {
-        Some(refill) => {
-            thread::set_head::<I>(granule, refill.first.next());
-            refill.first.start().as_ptr()
-        }
-        None => fail::<I>(),
-    }
-}
-
-/// Blocks from the thread's heap, and housekeeping when it is due.
-fn refill<I: Instance>(heap: &Heap, class: SizeClass, portion: Portion) -> Option<Refill> {
-    let _busy = Busy::new(heap);
-    let process = I::process();
-    if heap.tick::<I::Tuning>() {
-        process.keep_house(heap, class);
-        thread::arm::<I>();
-    }
-    let newcomer = heap.is_newcomer::<I::Tuning>();
-    let shared = newcomer.then(|| process.share(class, portion)).flatten();
-    shared.or_else(|| process.refill(heap, class, portion))
+    or_fail::<I>(refill_head::<I>(heap, granule).map(|block| block.start()))
 }
 
 /// One block for a thread that has no heap.

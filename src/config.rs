@@ -161,6 +161,9 @@ pub trait Tuning: 'static {
     /// has not been. Such requests are few in a small process, but each class of them has its most blocks at a moment of its own: a server of
     /// 4,000 objects takes 0.85 of the memory, one of 40,000 0.98. Off by default; on Redox it is on.
     const LENDS: bool = false;
+    /// Bytes of blocks of a larger class, up to four times as large, that serve the first requests for small blocks of a class in a heap,
+    /// before it has a page of its own; 0: it has one at once.
+    const LENT_BYTES: usize = 2 * KIB;
     /// Pages after the current one at which a refill looks for free blocks before it extends the current one.
     const LOOK_AHEAD: usize = 4;
     /// Blocks that a thread may hold back in its remote ring before it delivers them all.

@@ -15,7 +15,7 @@ use crate::{
     oom::insist,
     partial,
     process::Instance,
-    secure,
+    secure, thread,
 };
 
 /// The allocator of an instance, for `#[global_allocator]` and for collections with an allocator of their own.
@@ -54,7 +54,7 @@ unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
             && layout.align() <= alloc::MIN_ALIGN
             && !partial::is_on::<I>()
             && !secure::is_on::<I>()
-            && let Some(block) = alloc::take_head::<I>(layout.size().div_ceil(GRANULE))
+            && let Some(block) = thread::take_head::<I>(layout.size().div_ceil(GRANULE))
         {
             return block.start().as_ptr();
         }

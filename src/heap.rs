@@ -14,7 +14,9 @@ use crate::{
     block::Block,
     chunk::{Chunk, Owner},
     config::{HEAP_SIZE, Tuning},
-    dense, live,
+    dense,
+    lent::Lent,
+    live,
     memory::Memory,
     page::{Extension, Page},
     portion::Portion,
@@ -22,6 +24,7 @@ use crate::{
     queue::Queue,
     recent::Recent,
     remote::{Batch, Inbox, Ring},
+    room::ones,
     size_class::{CLASSES, SizeClass},
 };
 
@@ -51,6 +54,8 @@ pub(crate) struct Heap {
     idle_before: Cell<u64>,
     /// Classes that have ever had a page of this heap.
     known: Cell<u64>,
+    /// What classes without pages have taken of others.
+    pub(crate) lent: Lent,
     /// Of an orphan: classes that have pages to give. A hint for adopters.
     pub(crate) offers: AtomicU64,
     /// Of an orphan: the address of the heap (or 1) on whose behalf it is held, 0 if it is not.
@@ -205,8 +210,7 @@ impl Heap {
     /// Slices of the first pages of classes that this heap has ever had, see [`dense`].
     pub(crate) fn dense_firsts(&self) -> usize {
         let known = |class: &SizeClass| self.known.get() & class.bit() != 0;
-        let classes = (0..CLASSES).map(SizeClass::from_index);
-        classes.filter(known).map(dense::slices).sum()
+        SizeClass::all().filter(known).map(dense::slices).sum()
     }
 
     /// Take a block home that the owner of the page frees.
@@ -374,10 +378,7 @@ impl Heap {
     }
 
     fn close_idle<P: Platform, T: Tuning>(&self, classes: u64, memory: &Memory<P, T>) {
-        let mut left = classes;
-        while left != 0 {
-            let class = SizeClass::from_index(left.trailing_zeros() as usize);
-            left &= left - 1;
+        for class in ones(classes).map(SizeClass::from_index) {
             let empty = || self.queue(class).pages().find(|page| page.is_empty());
             while let Some(page) = empty() {
                 self.close_page(page, memory);
@@ -388,10 +389,9 @@ impl Heap {
 
     /// Classes that have pages with room.
     pub(crate) fn with_room(&self) -> u64 {
-        let class = |index: usize| SizeClass::from_index(index);
-        (0..CLASSES)
-            .filter(|&index| self.queue(class(index)).first().is_some())
-            .fold(0, |set, index| set | class(index).bit())
+        SizeClass::all()
+            .filter(|&class| self.queue(class).first().is_some())
+            .fold(0, |set, class| set | class.bit())
     }
 
     /// If there are more than `above` pages of `class` with room, more than half free together: the one with the most.

@@ -59,7 +59,7 @@ pub(crate) fn allocate_run<I: Instance>(
     let slices = size.div_ceil(SLICE) + slices_behind::<I::Tuning>();
     let stride = align.div_ceil(SLICE);
     let run = memory.claim_guarded(size, stride).or_else(|| {
-        I::process().reclaim(thread::heap::<I>());
+        thread::reclaim::<I>();
         memory.claim_guarded(size, stride)
     })?;
     // SAFETY: we hold a slice of the chunk.
@@ -87,7 +87,7 @@ pub(crate) fn allocate_huge<I: Instance>(
     let memory = &I::process().memory;
     let align = align.max(CHUNK);
     let (block, zeroed) = memory.claim_huge(size, align).or_else(|| {
-        I::process().reclaim(thread::heap::<I>());
+        thread::reclaim::<I>();
         memory.claim_huge(size, align)
     })?;
     Some((block, if zeroed { Cleaner::Clean } else { Cleaner::All }))

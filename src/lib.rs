@@ -34,8 +34,8 @@
 //! |---|---|---|
 //! | numbers | `config` `size_class` `portion` | constants asserted against each other; which block size serves a request; how many blocks a refill brings |
 //! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `room` `chunk_table` `growth` `recent` `purge` `huge_cache` `parked` `huge` `remote` | what memory looks like, and the lock-free tables over it |
-//! | owners | `memory` `idle` `dense` `guard` `slot` `heap` `stock` `directory` `process` `counts` `quarantine` `thread` | who may touch what, and how it changes hands |
-//! | doors: what they share | `large` `foreign` `evidence` `secure` `resize` | blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
+//! | owners | `memory` `idle` `dense` `guard` `slot` `lent` `heap` `stock` `directory` `process` `counts` `quarantine` `thread` | who may touch what, and how it changes hands |
+//! | doors: what they share | `lend` `large` `foreign` `evidence` `secure` `resize` | refills, and loans between classes; blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
 //! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `account` `verify` | the program break, and what the allocator holds |
 //! | doors: C and Rust | [`c_abi`] `instance` `words` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` `secure_instance` | the verbs, as the outside knows them |
@@ -72,14 +72,16 @@
 //!    (`Platform::map`), writes the header (64 owner words: nobody's) and publishes four free slices in the table.
 //!    One compare-and-swap claims slice 1 for the slab. Heap 0 in it becomes the commons, heap 1 is ours.
 //! 6. The thread's words get the heap's address, and the exit hook is armed.
-//! 7. `Process::refill` tries, in the order that is the memory policy: the heap's own pages (none), pages of orphans (none),
-//!    then `Heap::open_page`: another claim brings slice 0, whose first 12 KiB are the header; the page record says 32-byte
+//! 7. The heap has no page of 32-byte blocks, and has been asked for few: `refill_head` lends it one of 64 bytes, whose head is empty as well.
+//! 8. `Process::refill` tries, in the order that is the memory policy: the heap's own pages (none), pages of orphans (none),
+//!    then `Heap::open_page`: another claim brings slice 0, whose first 12 KiB are the header; the page record says 64-byte
 //!    blocks, the owner word says our heap.
-//! 8. The page has no block yet: `Page::extend` links the first 64 of them, 2 KiB, less than one OS page, the first memory that
-//!    is touched for the program's sake.
-//! 9. The first block is the answer; the other 63 become the head of granule 2.
+//! 9. The page has no block yet: `Page::extend` links the first 64 of them, one OS page, the first memory that is touched for the
+//!    program's sake.
+//! 10. The first block is the answer; the other 63 become the head of granule 4.
 //!
-//! The next 63 requests of 17 to 32 bytes are twelve instructions each: the head is there, its link becomes the head.
+//! Requests for 49 to 64 bytes are twelve instructions each from now on: the head is there, its link becomes the head. Those for 17 to 32 are
+//! when they have been lent 2 KiB in this way, and the heap has opened a page for them.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 // The pages name what is there with the default features; without them a link leads nowhere.
@@ -129,6 +131,7 @@ mod idle;
 mod dense;
 mod guard;
 mod slot;
+mod lent;
 mod heap;
 mod stock;
 mod directory;
@@ -138,6 +141,7 @@ mod quarantine;
 mod thread;
 
 // Doors.
+mod lend;
 mod large;
 mod foreign;
 pub mod log;

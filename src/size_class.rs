@@ -162,6 +162,17 @@ impl SizeClass {
             .filter(move |class| class.size().is_multiple_of(align))
     }
 
+    /// The class that serves what is rarely asked of this small one: of a power of two, which is a multiple of whatever this one's size is.
+    ///
+    /// Few classes lend, so that the pages of few are touched: with each power of two `hello` had 8 KiB more, a server 1.05 times the memory.
+    pub(crate) fn lender(self) -> Self {
+        Self::of(match self.size() {
+            ..=64 => 64,
+            65..=256 => 256,
+            size => size.next_power_of_two(),
+        })
+    }
+
     /// The class with index `index`.
     ///
     /// Pre: `index < CLASSES`.
@@ -296,6 +307,16 @@ mod tests {
                     assert!(size.next_multiple_of(align) > MEDIUM_MAX || align > MEDIUM_MAX);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn lenders_serve_what_their_borrowers_serve() {
+        for class in (0..SMALL_CLASSES).map(SizeClass::from_index) {
+            let lender = class.lender();
+            let align = 1 << class.size().trailing_zeros();
+            assert!(lender >= class && lender.is_small() && lender.lender() == lender);
+            assert!(lender.size().is_multiple_of(align), "{class:?}");
         }
     }
 

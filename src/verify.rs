@@ -7,7 +7,7 @@ use ralloc_platform::Platform;
 use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::mask,
-    config::{CHUNK, SLICE, SLICES},
+    config::{CHUNK, SLICE, SLICES, Tuning},
     dense,
     guard::{slab_slices, slabs_guard},
     heap::Heap,
@@ -64,6 +64,7 @@ impl<I: Instance> Process<I> {
         for heap in self.heaps.heaps().filter(|heap| is_whole(heap)) {
             queued += heap.check();
             heap.inbox.check();
+            heap.lent.check(I::Tuning::LENT_BYTES);
             let held_back = heap.ring.check();
             assert!(
                 held_back == 0 || !self.heaps.is_orphan(heap),

@@ -142,6 +142,44 @@ fn what_is_kept_goes_back_while_the_program_does_other_things() {
     }
 }
 
+/// Classes that are used once do not have a page each; one that is used often has, and its blocks are no larger than they must be.
+#[test]
+fn classes_that_are_rarely_used_share_pages() {
+    let usable = |held: &Held| {
+        let block = std::ptr::with_exposed_provenance_mut(held.address());
+        // SAFETY: the block is live.
+        unsafe { c_abi::malloc_usable_size::<Case>(block) }
+    };
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let pages = || {
+                common::stats()
+                    .classes
+                    .iter()
+                    .map(|class| class.pages)
+                    .sum::<usize>()
+            };
+            // One of each class.
+            let steps = [(16, 16, 256), (288, 32, 512), (576, 64, KIB)];
+            let sizes = steps
+                .into_iter()
+                .flat_map(|(from, step, to)| (from..=to).step_by(step));
+            let mut held: Vec<_> = sizes.map(allocate).collect();
+            // Of 64, 256, 512 and 1024 bytes.
+            assert!(pages() <= 4, "{} pages, on {name}", pages());
+            for align in [64, 128, 256, 512, 1024] {
+                let block = c_abi::memalign::<Case>(align, align);
+                held.push(Held::new(block, align, align, 7).expect("there is memory enough"));
+            }
+            assert_eq!(usable(&held[4]), 256, "on {name}");
+            let many: Vec<_> = (0..64).map(|_| allocate(80)).collect();
+            let exact = many.iter().filter(|held| usable(held) == 80).count();
+            assert!(exact >= 64 - 8, "{exact} blocks, on {name}");
+            held.into_iter().chain(many).for_each(Held::free);
+        });
+    }
+}
+
 /// Pages that were of a heap go back to it, though there is room below them.
 #[test]
 fn a_heap_takes_its_own_slices_first() {
