@@ -115,7 +115,7 @@ impl Record {
 pub(super) struct Equivalents(HashMap<String, String>);
 
 impl Equivalents {
-    /// Reads a list of lines `| file | what | why |`, the first two as code.
+    /// Reads the lines `| file | what | why |` of the section on equivalents, the first two as code.
     pub(super) fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_default();
         let row = |line: &str| {
@@ -125,7 +125,8 @@ impl Equivalents {
             let why = cells.next()?.trim_end_matches('|').trim().to_owned();
             Some((format!("src/{file}: {what}"), why))
         };
-        Self(text.lines().filter_map(row).collect())
+        let section = text.split("## Equivalent").nth(1).unwrap_or_default();
+        Self(section.lines().filter_map(row).collect())
     }
 
     pub(super) fn reason(&self, mutant: &Mutant) -> Option<&str> {
