@@ -251,23 +251,22 @@ fn leave<I: Instance>(heap: &'static Heap) {
 /// Take home what the thread holds in reserve, what it has collected for others, and what has arrived for it and for
 /// threads that are gone: then blocks count as used exactly while somebody has them.
 pub(crate) fn settle<I: Instance>() {
-    let heap = heap::<I>();
-    let _busy = heap.map(Busy::new);
-    if let Some(heap) = heap {
-        empty_heads::<I>(heap);
-    }
-    I::process().settle(heap);
+    with_heads_empty::<I>(|heap| I::process().settle(heap));
 }
 
 /// Give back what can be given back, of this thread, of threads that are gone, and of what all share: a block in a head keeps its page,
 /// and the page a chunk.
 pub(crate) fn reclaim<I: Instance>() {
+    with_heads_empty::<I>(|heap| I::process().reclaim(heap));
+}
+
+fn with_heads_empty<I: Instance>(then: impl FnOnce(Option<&Heap>)) {
     let heap = heap::<I>();
     let _busy = heap.map(Busy::new);
     if let Some(heap) = heap {
         empty_heads::<I>(heap);
     }
-    I::process().reclaim(heap);
+    then(heap);
 }
 
 /// Take the blocks in the thread's heads home.
