@@ -165,15 +165,19 @@ pub(crate) fn good_size(size: usize) -> usize {
 /// A block of odd alignment in a run of slices.
 ///
 /// Pre: `room` bytes hold a block wherever they begin.
-pub(crate) fn allocate_odd_run<I: Instance>(room: usize, align: usize) -> Option<NonNull<u8>> {
-    let (run, _) = allocate_run::<I>(room, GRANULE)?;
+pub(crate) fn allocate_odd_run<I: Instance>(
+    room: usize,
+    align: usize,
+) -> Option<(NonNull<u8>, Cleaner)> {
+    let (run, cleaner) = allocate_run::<I>(room, GRANULE)?;
     // SAFETY: the run is ours, so its chunk is mapped.
     let chunk = unsafe { Chunk::of(run) };
     let first = Chunk::slice_of(run);
     let slices = chunk.page(first).slices();
     chunk.set_owners(first, slices, Owner::nobody(Owner::RUN | Owner::INTERIOR));
     // SAFETY: there is room for that.
-    Some(unsafe { run.add(up_to(run.as_ptr().addr(), align)) })
+    let block = unsafe { run.add(up_to(run.as_ptr().addr(), align)) };
+    Some((block, cleaner))
 }
 
 /// A block of odd alignment in a mapping of its own. The window in which it begins looks like a chunk to a free: in front of

@@ -51,15 +51,16 @@ fn allocate_odd<I: Instance>(size: usize, align: usize) -> *mut u8 {
         let block = if room <= LARGE_MAX {
             allocate_odd_run::<I>(room, align)
         } else {
-            allocate_odd_huge::<I>(size, align, 0).map(|(block, _)| block)
+            allocate_odd_huge::<I>(size, align, 0)
         };
-        if secure::is_on::<I>()
-            && let Some(block) = block
-        {
-            secure::note_odd::<I>(block, room);
+        let Some((block, cleaner)) = block else {
+            return ptr::null_mut();
+        };
+        if secure::is_on::<I>() {
+            secure::note_odd::<I>(block, room, &cleaner);
             secure::note_exact::<I>(block, size);
         }
-        return block.map_or(ptr::null_mut(), NonNull::as_ptr);
+        return block.as_ptr();
     }
     match NonNull::new(alloc::allocate::<I>(room)) {
         Some(block) => {

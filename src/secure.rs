@@ -29,7 +29,7 @@ use crate::{
     foreign, free_list,
     guard::slices_behind,
     heap::{Heap, Refill},
-    large::{allocate_huge, allocate_run, free_run},
+    large::{Cleaner, allocate_huge, allocate_run, free_run},
     live::{self, FREED, LIVE, NEVER, state_of},
     page::Page,
     portion::Portion,
@@ -140,16 +140,21 @@ fn note_run<I: Instance>(start: NonNull<u8>, size: usize) {
     write_canary::<I>(start, size, run_bytes::<I>(chunk.page(slice), size));
 }
 
-/// A block of odd alignment in a run of which `room` bytes were asked for, or in a huge block.
-pub(crate) fn note_odd<I: Instance>(block: NonNull<u8>, room: usize) {
+/// A block of odd alignment in a run of which `room` bytes were asked for, or in a huge block: it reads zero from now on, and its end is
+/// watched.
+pub(crate) fn note_odd<I: Instance>(block: NonNull<u8>, room: usize, cleaner: &Cleaner) {
     if let Some((base, entry)) = I::process().memory.huge.containing(block) {
+        // Not in front of it, where its window's owner word is.
+        let offset = block.as_ptr().addr() - base.as_ptr().addr();
+        cleaner.clear(block, entry.asked() - offset);
         return write_canary::<I>(base, entry.asked(), entry.usable());
     }
     // SAFETY: the run is ours, so its chunk is mapped.
     let chunk = unsafe { Chunk::of(block) };
     let slice = Chunk::slice_of(block);
-    let head = chunk.head_of(slice, chunk.owner(slice));
-    note_run::<I>(chunk.page(head).start(), room);
+    let page = chunk.page(chunk.head_of(slice, chunk.owner(slice)));
+    cleaner.clear(page.start(), run_bytes::<I>(page, room));
+    note_run::<I>(page.start(), room);
 }
 
 /// Of a block of odd alignment, just allocated, only `size` bytes were asked for. Noted where it begins with its slot.

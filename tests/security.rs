@@ -420,3 +420,25 @@ fn large_and_huge_blocks_end_anywhere() {
         verify();
     });
 }
+
+/// Where freed memory can be read, because the kernel refuses a guard now and then or has none to give, a block of odd alignment reads
+/// zero like all others.
+#[test]
+fn blocks_of_odd_alignment_read_zero() {
+    for kernel in kernels().chain([Kernel::short_of_guards(1)]) {
+        common::run_tuned::<Hardened, _>(kernel, || {
+            for round in 0..40 {
+                for size in [100, 20 * KIB, 100 * KIB, 700 * KIB, 5 * MIB] {
+                    let block = native::alloc::<Secure>(size, [24, 40, 1000][round % 3]);
+                    // SAFETY: the block has so many bytes, and is freed once.
+                    unsafe {
+                        let bytes = std::slice::from_raw_parts_mut(block.as_ptr(), size);
+                        assert!(bytes.iter().all(|&byte| byte == 0), "{size} bytes");
+                        bytes.fill(0xa5);
+                        native::free::<Secure>(block, size);
+                    }
+                }
+            }
+        });
+    }
+}
