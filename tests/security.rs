@@ -430,13 +430,12 @@ fn blocks_of_odd_alignment_read_zero() {
             for round in 0..40 {
                 for size in [100, 20 * KIB, 100 * KIB, 700 * KIB, 5 * MIB] {
                     let block = native::alloc::<Secure>(size, [24, 40, 1000][round % 3]);
-                    // SAFETY: the block has so many bytes, and is freed once.
-                    unsafe {
-                        let bytes = std::slice::from_raw_parts_mut(block.as_ptr(), size);
-                        assert!(bytes.iter().all(|&byte| byte == 0), "{size} bytes");
-                        bytes.fill(0xa5);
-                        native::free::<Secure>(block, size);
-                    }
+                    // SAFETY: the block has so many bytes.
+                    let bytes = unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), size) };
+                    assert!(bytes.iter().all(|&byte| byte == 0), "{size} bytes");
+                    bytes.fill(0xa5);
+                    // SAFETY: the block is freed once.
+                    unsafe { native::free::<Secure>(block, size) };
                 }
             }
         });
