@@ -5,8 +5,8 @@
 //!
 //! let block = ralloc::alloc(100, 8);
 //! let picture = stats::stats::<Global>();
-//! let class: &stats::ClassUse = picture.classes.iter().find(|class| class.block_size >= 100).expect("a class");
-//! assert!(class.used >= 1 && class.capacity >= class.used);
+//! let class: &stats::ClassUse = picture.classes.iter().find(|class| class.block_size >= 100 && class.used != 0).expect("a class");
+//! assert!(class.pages >= 1 && class.capacity >= class.used);
 //! stats::print_stats::<Global>(None); // To standard error.
 //! # // SAFETY: allocated above with this size, freed once.
 //! # unsafe { ralloc::free(block, 100) };

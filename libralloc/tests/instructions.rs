@@ -27,8 +27,9 @@ const PROGRAM: &str = r#"
 #include <stdlib.h>
 #define MARK __asm__ volatile("int3" ::: "memory")
 int main(void) {
-    /* Kept, so that its page never becomes empty. */
-    void *volatile kept = malloc(32);
+    /* Kept, so that its page never becomes empty. The first few are of a class that serves several. */
+    void *volatile kept;
+    for (int i = 0; i < 100; i++) kept = malloc(32);
     /* The first calls go through the linker. */
     void *volatile p = malloc(32);
     free(p);
@@ -54,7 +55,8 @@ static void *take(void *unused) {
     return unused;
 }
 int main(void) {
-    void *volatile kept = malloc(32);
+    void *volatile kept;
+    for (int i = 0; i < 100; i++) kept = malloc(32);
     pthread_t thread;
     pthread_create(&thread, NULL, take, NULL);
     pthread_join(thread, NULL);
@@ -80,7 +82,8 @@ extern void operator_delete(void *, size_t) __asm__("_ZdlPvm");
 __attribute__((weak)) void *operator_new(size_t);
 __attribute__((weak)) void operator_delete(void *, size_t);
 int main(void) {
-    void *volatile kept = operator_new(32);
+    void *volatile kept;
+    for (int i = 0; i < 100; i++) kept = operator_new(32);
     void *volatile p = operator_new(32);
     operator_delete(p, 32);
     for (int i = 0; i < 8; i++) {

@@ -358,13 +358,16 @@ fn child_allocates_before_its_hook() {
         let child = threads::fork();
         if child != 0 {
             require!(kernel::wait(child) == 0);
-            blocks[generation..].iter().for_each(|&block| free(block));
+            blocks[..blocks.len() - generation]
+                .iter()
+                .for_each(|&block| free(block));
             break;
         }
-        free(blocks[generation]);
+        let freed = blocks[blocks.len() - 1 - generation];
+        free(freed);
         let again = [(); 300].map(|()| malloc(300));
         // What the parent's heap had free is served in the child.
-        require!(again.contains(&blocks[generation]));
+        require!(again.contains(&freed));
         again.into_iter().for_each(free);
         require!(heaps_taken() == 1);
         if generation == 2 {

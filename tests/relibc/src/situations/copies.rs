@@ -154,13 +154,14 @@ pub(super) fn functions_of_the_seam() {
             require!(block.addr().is_multiple_of(align) && !block.is_null());
             allocator::free(block);
         }
-        let dirty = malloc(700);
-        fill(dirty, 700, 9);
+        // A size that is served by its own class from the first block on.
+        let dirty = malloc(1000);
+        fill(dirty, 1000, 9);
         free(dirty);
-        let clean = [(); 100].map(|()| allocator::alloc_zeroed(700));
+        let clean = [(); 100].map(|()| allocator::alloc_zeroed(1000));
         require!(clean.contains(&dirty.cast()));
         for block in clean {
-            check_filled(block.cast(), 700, 0);
+            check_filled(block.cast(), 1000, 0);
             allocator::free(block);
         }
     }
