@@ -235,7 +235,8 @@ pub unsafe fn freezero<I: Instance>(block: *mut u8, size: usize) {
     unsafe { alloc::free::<I>(hint::black_box(block)) };
 }
 
-/// `malloc_good_size` (macOS): the usable size of the block that [`malloc`] would return for `size`.
+/// `malloc_good_size` (macOS): the usable size of the block that [`malloc`] would return for `size`; the first few blocks of a class may be larger,
+/// see [`Tuning::LENT_BYTES`](crate::Tuning::LENT_BYTES).
 pub fn malloc_good_size(size: usize) -> usize {
     if size <= MEDIUM_MAX {
         return SizeClass::of(size).size();
