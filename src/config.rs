@@ -56,8 +56,12 @@ pub(crate) const FIRST_BLOCK_OFFSET: usize = 12 * KIB;
 /// Bytes of a chunk that one byte of state stands for, in the security build: no block there is smaller.
 pub(crate) const STATE_GRANULE: usize = 32;
 
+/// Where the header of a chunk and the states of its blocks end, in the security build. What is left of the last slice of them is a guard
+/// between them and the blocks.
+pub(crate) const STATES_END: usize = FIRST_BLOCK_OFFSET + CHUNK / STATE_GRANULE;
+
 /// Slices at the start of a chunk that hold the header and the states of blocks, in the security build.
-pub(crate) const STATE_SLICES: usize = (FIRST_BLOCK_OFFSET + CHUNK / STATE_GRANULE).div_ceil(SLICE);
+pub(crate) const STATE_SLICES: usize = STATES_END.div_ceil(SLICE);
 
 /// The slices of a chunk that the security build has no blocks in: the first ones, and the last, which is a guard in front of the
 /// next chunk's header.

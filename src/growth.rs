@@ -8,7 +8,7 @@ use crate::{
     chunk::Chunk,
     chunk_entry::{Entry, mask},
     chunk_table::{ChunkTable, GIVEN_UP, Growth},
-    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE, SLICES},
+    config::{CHUNK, FIRST_BLOCK_OFFSET, SLICE, SLICES, STATES_END},
     primitive::Ordering,
 };
 
@@ -116,8 +116,26 @@ impl ChunkTable {
         }
         // SAFETY: the memory is fresh and ours, and a slice is larger than the header.
         unsafe { Chunk::create(base, index) };
+        self.guard_records(base, slices, kernel);
         self.publish(index, base, slices, 0);
         true
+    }
+
+    /// In the security build, see to it that no run of writes leads from the blocks of a chunk to its records, nor to those of a chunk behind it. As
+    /// far as the kernel does that: what is guarded is nobody's in any case.
+    fn guard_records(&self, base: NonNull<u8>, slices: usize, kernel: &impl Platform) {
+        let front = self.reserved.trailing_ones() as usize * SLICE;
+        let behind = (self.reserved >> (SLICES - 1)) as usize * SLICE;
+        let guard = |from: usize, to: usize| {
+            if from < to && to <= slices * SLICE {
+                // SAFETY: the offset lies in the chunk.
+                let start = unsafe { base.add(from) };
+                // SAFETY: it has no records in it, and is never given out.
+                unsafe { kernel.guard(start, to - from) };
+            }
+        };
+        guard(STATES_END.next_multiple_of(kernel.page_size()), front);
+        guard(CHUNK - behind, CHUNK);
     }
 
     /// Make an entry vacant again that was reserved.
@@ -209,6 +227,7 @@ impl ChunkTable {
         unsafe { base.write_bytes(0, header.min(slices * SLICE)) };
         // SAFETY: as above.
         unsafe { Chunk::create(base, index) };
+        self.guard_records(base, slices, kernel);
         self.dirty
             .fetch_add(free.count_ones() as usize, Ordering::Relaxed);
         self.publish(index, base, slices, free);

@@ -25,11 +25,15 @@ use anyhow::{Context, Result, ensure};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
 /// For a build of the whole allocator, on a machine that does other things as well.
 const BUILD: Duration = Duration::from_secs(1800);
+
+/// For a program that does nothing.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a program is to end like on an allocator; `None` if nothing is promised.
 type Promise = fn(&Case) -> Option<&Wanted>;
@@ -52,6 +56,13 @@ pub(crate) fn run(request: &Request, report: &mut Report) -> Result<()> {
     let folder = run::scratch()?;
     run::compile(&programs, folder.path())?;
     let subjects = subjects(request, folder.path(), report)?;
+    if request.wants("options")
+        && let Some((secure, _)) = subjects.iter().find(|(one, _)| one.name == "ralloc-secure")
+    {
+        let start = Instant::now();
+        let outcome = options(secure)?;
+        report.add("options", Some(start.elapsed()), &outcome);
+    }
     for program in &programs {
         let mut variants: Vec<&str> = Vec::new();
         for case in &program.cases {
@@ -139,6 +150,37 @@ fn secure_library(request: &Request) -> Result<Option<PathBuf>> {
         ended.output
     );
     Ok(Some(target.join("release/libralloc.so")))
+}
+
+/// What the security build says to the options that have nobody to watch in it, and to another.
+const ANSWERS: [(&str, &str); 5] = [
+    ("leaks", UNWATCHED),
+    ("log", UNWATCHED),
+    ("hooks=on", UNWATCHED),
+    ("leaks,purge=eager,log", UNWATCHED),
+    ("purge=eager", ""),
+];
+const UNWATCHED: &str =
+    "ralloc: the security build watches by itself: leaks, log and hooks=on do nothing\n";
+
+/// Whoever asks the security build for what it does not have is told so, once, and the program goes on.
+fn options(secure: &Subject) -> Result<Outcome> {
+    for (options, answer) in ANSWERS {
+        let mut program = Command::new("sh");
+        program.args(["-c", "exec true"]).env_clear();
+        program.env("RALLOC_OPTIONS", options);
+        if let Some(library) = &secure.preload {
+            program.env("LD_PRELOAD", library);
+        }
+        let ended = process::run(&mut program, MINUTE)?;
+        // Two programs, one after the other.
+        let wanted = answer.repeat(2);
+        if !ended.succeeded() || ended.output != wanted {
+            let found = format!("RALLOC_OPTIONS={options}: {}", ended.describe());
+            return Ok(Outcome::failed(found, ended.output));
+        }
+    }
+    Ok(Outcome::Passed)
 }
 
 /// Runs the cases of a variant, each with its control.
