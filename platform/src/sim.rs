@@ -90,8 +90,7 @@ struct State {
 impl Sim {
     /// A kernel with 16 GiB of addresses (1 GiB on a 32-bit machine), which are reserved at the first use.
     pub const fn new(rules: Rules) -> Self {
-        let gibibytes = if usize::BITS > 32 { 16 } else { 1 };
-        Self::with_space(rules, gibibytes << 30)
+        Self::with_space(rules, space::USUAL)
     }
 
     /// A kernel with `bytes` of addresses, a multiple of the OS page, more than 64 MiB: that much the area of the

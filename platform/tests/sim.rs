@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{End, at, bytes, holds, in_child, map, unmap};
+use common::{End, at, bytes, holds, in_child, in_own_process, map, read_faults, unmap};
 use core::ptr::NonNull;
 use ralloc_platform::{
     Hooks, Platform,
@@ -305,6 +305,44 @@ fn the_break_moves_on_linux_only() {
     // SAFETY: asks only.
     let none = unsafe { Sim::new(Rules::Redox).program_break(Some(start)) };
     assert_eq!(none, 0);
+}
+
+/// Its addresses wait for the next kernel, which finds nothing of what was there before.
+#[test]
+#[cfg(unix)]
+fn a_kernel_that_is_gone_leaves_nothing_open() {
+    let end = in_own_process("the_next_kernel_has_the_same_addresses");
+    assert_eq!(end, End::Exit(0));
+}
+
+/// In a process of its own: the kernel of another test could take the addresses meanwhile.
+#[test]
+#[cfg(unix)]
+#[ignore = "a part of a_kernel_that_is_gone_leaves_nothing_open"]
+fn the_next_kernel_has_the_same_addresses() {
+    let places = || {
+        let kernel = Sim::new(Rules::Linux);
+        let base = map(&kernel, 4 * PAGE, PAGE);
+        // SAFETY: asks only.
+        let start = unsafe { kernel.program_break(None) };
+        // SAFETY: grows.
+        assert_eq!(unsafe { kernel.program_break(Some(start + 1)) }, start + 1);
+        let foreign = at(map(&kernel, PAGE, MIB), PAGE);
+        kernel.occupy(foreign, PAGE);
+        let places = [base, NonNull::new(start as *mut u8).unwrap(), foreign];
+        for place in places {
+            // SAFETY: open, and used by nobody.
+            let page = unsafe { bytes(place, PAGE) };
+            assert!(page.iter().all(|&byte| byte == 0));
+            page.fill(7);
+        }
+        places
+    };
+    let first = places();
+    for place in first {
+        assert!(read_faults(|| place), "{place:?} is open");
+    }
+    assert_eq!(places(), first);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! - `held`: a live block with a pattern in it.
 //! - `reference`: all public operations, against a map of live ranges.
 //! - `draw`: sizes worth asking for, and repeatable random numbers.
-//! - `effort`: how much a test of random traces does.
+//! - `effort`: how much a test does that could go on for as long as one likes.
 //! - `scenario`: what a program may do, and the conditions under which it may do it.
 //! - `replay`: a trace for kernels that refuse.
 //! - `actors`: threads that act one at a time, in a given order.
@@ -32,7 +32,7 @@ pub mod scenario;
 pub mod trace;
 
 pub use draw::{Draw, boundaries};
-pub use effort::{shrinks, traces};
+pub use effort::{shrinks, stride, traces};
 #[cfg(unix)]
 pub use fork::fork;
 pub use held::Held;

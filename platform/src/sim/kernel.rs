@@ -327,6 +327,17 @@ impl Kernel {
     }
 }
 
+impl Drop for Kernel {
+    /// Close what is open: the space may serve another kernel.
+    fn drop(&mut self) {
+        let Some(space) = &self.space else { return };
+        for (&base, region) in &self.regions {
+            space.close(base, region.size);
+        }
+        space.close(space.start(), self.break_offset.next_multiple_of(PAGE));
+    }
+}
+
 /// Panic unless the range is whole OS pages, and at least one.
 pub(super) fn check_pages(verb: &str, base: usize, size: usize) {
     assert!(size != 0, "contract: {verb} of nothing at {base:#x}");
