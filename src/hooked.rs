@@ -176,8 +176,14 @@ fn make<I: Instance>(
     let slot = unsafe { Slot::of(memory, block) }?;
     let start = slot.whole_start();
     if zeroed {
-        let offset = block.as_ptr().addr() - start.as_ptr().addr();
-        cleaner.clear(start, offset + size);
+        match cleaner {
+            Cleaner::Run(run) => {
+                let offset = block.as_ptr().addr() - start.as_ptr().addr();
+                run.clear(offset + size);
+            }
+            // In front of a huge block is the word by which a free knows it.
+            cleaner => cleaner.clear(block, size),
+        }
     }
     // SAFETY: the slot is ours, and large enough.
     let record = unsafe { Record::of(start) };

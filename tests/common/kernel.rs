@@ -34,6 +34,8 @@ pub struct Kernel {
     /// On the real kernel: one guard in so many is neither made nor taken away; 0 is none.
     refuse_guards: usize,
     guards: AtomicUsize,
+    /// On the simulated kernels: whether there are guards, which the real kernel makes.
+    has_guards: bool,
 }
 
 /// A name, and how to make such a kernel.
@@ -53,6 +55,16 @@ impl Kernel {
             limit: AtomicUsize::new(usize::MAX),
             refuse_guards: 0,
             guards: AtomicUsize::new(0),
+            has_guards: false,
+        }
+    }
+
+    /// A simulated kernel that makes guards, one in `every` excepted; with 0 all.
+    pub fn guarding(rules: Rules, every: usize) -> Self {
+        Self {
+            refuse_guards: every,
+            has_guards: true,
+            ..Self::sim(rules)
         }
     }
 
@@ -60,6 +72,7 @@ impl Kernel {
     pub fn real() -> Self {
         Self {
             real: true,
+            has_guards: true,
             ..Self::sim(Rules::Linux)
         }
     }
@@ -76,7 +89,7 @@ impl Kernel {
     fn makes_guard(&self) -> bool {
         let is_refused =
             || (self.guards.fetch_add(1, Relaxed) + 1).is_multiple_of(self.refuse_guards);
-        self.real && (self.refuse_guards == 0 || !is_refused())
+        self.has_guards && (self.refuse_guards == 0 || !is_refused())
     }
 
     /// All kernels, by name.

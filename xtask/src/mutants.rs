@@ -1,8 +1,8 @@
 //! Mutation testing: the allocator is broken in each of the many small ways that `cargo-mutants` names, and the tests must notice.
 //!
 //! All mutants are built at once ([`weave`]), each behind a question that an environment variable answers. Each test is run
-//! once without any to see which it reaches ([`meet`]); then a mutant meets only tests that reach it, one process each, the
-//! quickest first, until one fails. What is in constants is built alone.
+//! once without any to see which it reaches ([`meet`]); then a mutant meets only tests that reach it, one process each, first those
+//! that may be expected to kill it soonest, until one fails. What is in constants is built alone.
 
 mod list;
 mod meet;
@@ -44,15 +44,16 @@ pub(crate) struct Mutants {
     /// Also those in constants, each of which needs a build of its own.
     #[arg(long)]
     alone: bool,
-    /// Test nothing; print what earlier runs have found.
+    /// Test nothing; write down and print what runs have found so far, also one that is under way.
     #[arg(long)]
     report: bool,
 }
 
 /// The test programs that mutants meet.
-const SUITES: [&str; 12] = [
+const SUITES: [&str; 13] = [
     "lib",
     "policy",
+    "account",
     "oracle",
     "thread_exit",
     "fork",
@@ -71,7 +72,8 @@ const FEW: [&str; 4] = ["lib", "policy", "oracle", "promises"];
 /// What a mutant may map. A loop that allocates must not take the machine with it.
 const MEMORY: u64 = 64 << 30;
 
-/// Runs the mutants; what survives is named at the end. What has become of each is in `target/mutants.txt`.
+/// Runs the mutants; what survives is named at the end. What has become of each goes to `target/mutants.txt` as it comes, and at the end
+/// to `tests/mutants.txt`, and the sums to `tests/mutants.md`.
 ///
 /// What is left alone, and why: `.cargo/mutants.toml`, and the list of equivalents in `tests/mutants.md`.
 pub(crate) fn run(arguments: &Mutants) -> Result<ExitCode> {
@@ -82,11 +84,14 @@ pub(crate) fn run(arguments: &Mutants) -> Result<ExitCode> {
         maximum: rustix::process::getrlimit(Resource::Data).maximum,
     };
     rustix::process::setrlimit(Resource::Data, bound)?;
-    let resume = arguments.resume || arguments.report;
-    let mut record = Record::open(cargo::target()?.join("mutants.txt"), resume)?;
+    let page = cargo::root().join("tests/mutants.md");
+    let mut record = Record::open(
+        cargo::target()?.join("mutants.txt"),
+        page.with_extension("txt"),
+    );
     // All are numbered and woven, whichever are tested: the programs stay the same.
     let all = list::list(&[])?;
-    let equivalents = Equivalents::read(&cargo::root().join("tests/mutants.md"));
+    let equivalents = Equivalents::read(&page);
     for stale in equivalents.stale(&all) {
         println!("listed as equivalent, and no mutant: {stale}");
     }
@@ -99,11 +104,17 @@ pub(crate) fn run(arguments: &Mutants) -> Result<ExitCode> {
         );
         record = test(arguments, &all, todo, record)?;
     }
+    record.keep(&all)?;
+    if !arguments.report {
+        record.close();
+    }
+    record::publish(&page, &record.table(&all, &equivalents).0)?;
     let of_files: Vec<Mutant> = all
         .into_iter()
         .filter(|mutant| is_in(mutant, &arguments.files))
         .collect();
-    println!("{}", record.table(&of_files, &equivalents));
+    let (table, alive) = record.table(&of_files, &equivalents);
+    println!("{table}\n{alive}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,6 +132,7 @@ fn chosen<'a>(
     let open = |mutant: &&Mutant| {
         let again = match record.outcome(mutant) {
             None => true,
+            Some(_) if !arguments.resume => true,
             Some(WAITS) => arguments.quick.is_none() || arguments.again,
             Some(SURVIVES | UNREACHED) => arguments.again,
             Some(_) => false,
@@ -146,7 +158,7 @@ fn test(arguments: &Mutants, all: &[Mutant], todo: Vec<&Mutant>, record: Record)
     let shared = Shared {
         record: Mutex::new(record),
         waiting: Mutex::new(woven.into_iter()),
-        killers: Mutex::new(HashMap::new()),
+        deeds: Mutex::new(HashMap::new()),
     };
     meet::parallel(arguments.jobs, || {
         loop {
@@ -183,11 +195,48 @@ fn census_summary(tests: &[Test]) {
 struct Shared<'a> {
     record: Mutex<Record>,
     waiting: Mutex<std::vec::IntoIter<&'a Mutant>>,
-    /// How many of a file's mutants each test has killed.
-    killers: Mutex<HashMap<(String, usize), usize>>,
+    /// What each test has done so far to the mutants of a file, and of all.
+    deeds: Mutex<HashMap<(String, usize), Deeds>>,
 }
 
+/// How many a test has met, and how many of them it has killed.
+#[derive(Clone, Copy, Default)]
+struct Deeds {
+    met: usize,
+    killed: usize,
+}
+
+impl Deeds {
+    /// The share that it kills, as far as can be told; `expected` as long as it has met none.
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    fn share(self, expected: f64) -> f64 {
+        (self.killed as f64 + expected) / (self.met as f64 + 1.0)
+    }
+}
+
+/// Seconds that a test takes before it begins.
+const START: f64 = 0.02;
+/// What a test of which nothing is known is taken to kill.
+const SHARE: f64 = 0.1;
+
 impl Shared<'_> {
+    /// Kills per second that may be expected of a test among the mutants of a file: who has killed its neighbours kills it, as a rule.
+    fn worth(&self, file: &str, index: usize, test: &Test) -> f64 {
+        let deeds = self.deeds.lock().expect("no panic");
+        let of = |file: &str| deeds.get(&(file.to_owned(), index)).copied();
+        let anywhere = of("").unwrap_or_default().share(SHARE);
+        of(file).unwrap_or_default().share(anywhere) / (test.seconds + START)
+    }
+
+    fn note(&self, file: &str, index: usize, killed: bool) {
+        let mut deeds = self.deeds.lock().expect("no panic");
+        for file in [file, ""] {
+            let deeds = deeds.entry((file.to_owned(), index)).or_default();
+            deeds.met += 1;
+            deeds.killed += usize::from(killed);
+        }
+    }
+
     fn tell(&self, mutant: &Mutant, outcome: &str, by: &str) -> Result<()> {
         println!("{outcome} {} {by}", mutant.name());
         let mut record = self.record.lock().expect("no panic");
@@ -201,23 +250,14 @@ impl Shared<'_> {
         mutant: &Mutant,
         quick: Option<f64>,
     ) -> Result<(&'static str, String)> {
-        let mut order: Vec<(f64, usize)> = {
-            let killers = self.killers.lock().expect("no panic");
-            let reaching = (0..tests.len()).filter(|&index| tests[index].reach[mutant.number] != 0);
-            // What has killed its neighbours is worth more time.
-            reaching
-                .map(|index| {
-                    let kills = killers.get(&(mutant.file.clone(), index)).copied();
-                    #[expect(clippy::cast_precision_loss)]
-                    let worth = 1.0 + 4.0 * kills.unwrap_or(0) as f64;
-                    (tests[index].seconds / worth, index)
-                })
-                .collect()
-        };
+        let reaching = (0..tests.len()).filter(|&index| tests[index].reach[mutant.number] != 0);
+        let mut order: Vec<(f64, usize)> = reaching
+            .map(|index| (self.worth(&mutant.file, index, &tests[index]), index))
+            .collect();
         if order.is_empty() {
             return Ok((UNREACHED, String::new()));
         }
-        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        order.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut seconds = 0.0;
         for &(_, index) in &order {
             let test = &tests[index];
@@ -226,12 +266,12 @@ impl Shared<'_> {
                 return Ok((WAITS, String::new()));
             }
             let outcome = match test.meet(stage.tree(), mutant.number)? {
-                Met::Alive => continue,
-                Met::Killed => KILLED,
-                Met::Circles => CIRCLES,
+                Met::Alive => None,
+                Met::Killed => Some(KILLED),
+                Met::Circles => Some(CIRCLES),
             };
-            let mut killers = self.killers.lock().expect("no panic");
-            *killers.entry((mutant.file.clone(), index)).or_default() += 1;
+            self.note(&mutant.file, index, outcome.is_some());
+            let Some(outcome) = outcome else { continue };
             return Ok((outcome, test.label()));
         }
         Ok((SURVIVES, String::new()))

@@ -91,6 +91,15 @@ impl Ended {
 
 /// Runs a command without standard input. All its descendants end with it, unless they leave its group.
 pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Ended> {
+    run_while_awake(command, limit, limit)
+}
+
+/// As [`run`]; it also ends when no thread of the group has run or wanted to for `still`.
+pub(crate) fn run_while_awake(
+    command: &mut Command,
+    limit: Duration,
+    still: Duration,
+) -> Result<Ended> {
     let mut output = tempfile::tempfile()?;
     let name = command.get_program().to_os_string();
     command.process_group(0).stdin(Stdio::null());
@@ -109,7 +118,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Ended> {
         child
     };
     let group = Pid::from_child(&child);
-    let status = wait(child, start + limit);
+    let status = wait(child, start + limit, still.min(limit));
     let took = start.elapsed();
     // What the command left running.
     end(group);
@@ -125,19 +134,66 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<Ended> {
     })
 }
 
-/// The status of a child, or `None` after it had to be killed at the deadline.
-fn wait(mut child: Child, deadline: Instant) -> Result<Option<ExitStatus>> {
+/// The status of a child, or `None` after it had to be killed: at the deadline, or because its group stood still.
+fn wait(mut child: Child, deadline: Instant, still: Duration) -> Result<Option<ExitStatus>> {
+    let group = Pid::from_child(&child);
+    let mut seen = (Instant::now(), None);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= deadline {
-            end(Pid::from_child(&child));
+        let now = Instant::now();
+        // Four looks that see the same and nobody who wants to run.
+        if now >= seen.0 + still / 4 {
+            let ticks = ticks_if_asleep(group);
+            let times = match seen.1 {
+                Some((before, times)) if ticks == Some(before) => times + 1,
+                _ => 0,
+            };
+            seen = (now, ticks.map(|ticks| (ticks, times)));
+        }
+        let stands_still = seen.1.is_some_and(|(_, times)| times == 4);
+        if now >= deadline || stands_still {
+            end(group);
             child.wait()?;
             return Ok(None);
         }
         thread::sleep(TICK);
     }
+}
+
+/// The processor time of a group, or `None` if one of its threads runs or wants to.
+fn ticks_if_asleep(group: Pid) -> Option<u64> {
+    let mut ticks = 0;
+    for process in fs::read_dir("/proc").ok()?.flatten() {
+        // State, parent, group, and further on the time in the program and in the kernel.
+        let Some(stat) = stat(&process.path()) else {
+            continue;
+        };
+        let number = |at: usize| stat.get(at)?.parse::<u64>().ok();
+        if number(2) != u64::try_from(group.as_raw_nonzero().get()).ok() {
+            continue;
+        }
+        ticks += number(11)? + number(12)?;
+        for thread in fs::read_dir(process.path().join("task")).ok()?.flatten() {
+            if stat_is_awake(&thread.path()) {
+                return None;
+            }
+        }
+    }
+    Some(ticks)
+}
+
+fn stat_is_awake(thread: &Path) -> bool {
+    stat(thread).is_some_and(|stat| matches!(stat[0].as_str(), "R" | "D"))
+}
+
+/// What the kernel says of a process or thread, from its state on.
+fn stat(folder: &Path) -> Option<Vec<String>> {
+    let text = fs::read_to_string(folder.join("stat")).ok()?;
+    // The name before may have anything in it.
+    let (_, behind) = text.rsplit_once(") ")?;
+    Some(behind.split(' ').map(str::to_owned).collect())
 }
 
 fn end(group: Pid) {
@@ -198,6 +254,22 @@ mod tests {
         assert_eq!(
             signal_number("SIGABRT").unwrap(),
             signal_number("ABRT").unwrap()
+        );
+    }
+
+    #[test]
+    fn who_waits_for_nothing_is_ended_and_who_works_is_not() {
+        let short = Duration::from_millis(400);
+        let long = Duration::from_secs(60);
+        let mut sleeps = Command::new("sh");
+        let ended = run_while_awake(sleeps.args(["-c", "sleep 1000"]), long, short).unwrap();
+        assert!(ended.status.is_none() && ended.took < long);
+        let mut works = Command::new("sh");
+        let work = "i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done";
+        assert!(
+            run_while_awake(works.args(["-c", work]), long, short)
+                .unwrap()
+                .succeeded()
         );
     }
 

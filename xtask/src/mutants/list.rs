@@ -6,7 +6,6 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
 };
 
@@ -36,7 +35,7 @@ pub(super) struct Mutant {
     pub(super) start: (usize, usize),
     pub(super) end: (usize, usize),
     /// Stands for the text of the function: a verdict holds as long as that is the same.
-    pub(super) text: u64,
+    pub(super) text: u32,
 }
 
 impl Mutant {
@@ -121,17 +120,18 @@ fn read(value: &Value, file: String, number: usize) -> Result<Mutant> {
     })
 }
 
-/// The function's text, or the line's.
-fn text_of(value: &Value, source: &str, line: usize) -> u64 {
+/// The function's text, or the line's. Always the same number for the same text: it is kept with the verdicts.
+fn text_of(value: &Value, source: &str, line: usize) -> u32 {
     let bound = |end: &str| {
         let at = value["function"]["span"][end]["line"].as_u64();
         at.and_then(|line| usize::try_from(line).ok())
             .unwrap_or(line)
     };
     let (first, last) = (bound("start"), bound("end"));
-    let mut hasher = DefaultHasher::new();
-    for text in source.lines().skip(first - 1).take(last + 1 - first) {
-        text.trim().hash(&mut hasher);
-    }
-    hasher.finish()
+    let lines = source.lines().skip(first - 1).take(last + 1 - first);
+    let bytes = lines.flat_map(|line| line.trim().bytes().chain([b'\n']));
+    // FNV-1a.
+    bytes.fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }

@@ -1,7 +1,7 @@
 //! What has become of each mutant, in a file that later runs go on with, and in a table for a reader.
 
 use super::list::Mutant;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
@@ -25,31 +25,48 @@ pub(super) const WAITS: &str = "waits";
 
 /// The verdicts so far.
 pub(super) struct Record {
-    path: PathBuf,
-    known: HashMap<String, (u64, String, String)>,
+    /// Where each goes as it comes.
+    journal: PathBuf,
+    /// Where all are kept, in the repository.
+    kept: PathBuf,
+    /// By mutant: the text of its function then, and the outcome.
+    known: HashMap<String, (u32, String)>,
 }
 
 impl Record {
-    /// What earlier runs have left, if that is to count.
-    pub(super) fn open(path: PathBuf, resume: bool) -> Result<Self> {
-        if !resume && path.exists() {
-            fs::remove_file(&path)?;
-        }
+    /// What earlier runs have left: what is kept, and what has not been written there yet.
+    pub(super) fn open(journal: PathBuf, kept: PathBuf) -> Self {
         let mut known = HashMap::new();
-        for line in fs::read_to_string(&path).unwrap_or_default().lines() {
-            let mut fields = line.split('\t');
-            let mut next = || fields.next().unwrap_or_default().to_owned();
-            let (key, text, outcome, by) = (next(), next(), next(), next());
-            if let Ok(text) = text.parse() {
-                known.insert(key, (text, outcome, by));
+        let mut file = "";
+        let text = fs::read_to_string(&kept).unwrap_or_default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let mut words = line.splitn(3, ' ');
+            match (words.next(), words.next().map(hash), words.next()) {
+                (Some(name), None, None) => file = name,
+                (Some(outcome), Some(Some(hash)), Some(what)) => {
+                    known.insert(format!("{file}: {what}"), (hash, outcome.to_owned()));
+                }
+                _ => {}
             }
         }
-        Ok(Self { path, known })
+        for line in fs::read_to_string(&journal).unwrap_or_default().lines() {
+            let mut fields = line.split('\t');
+            let mut next = || fields.next().unwrap_or_default();
+            let (key, hash, outcome) = (next(), hash(next()), next());
+            if let Some(hash) = hash {
+                known.insert(key.to_owned(), (hash, outcome.to_owned()));
+            }
+        }
+        Self {
+            journal,
+            kept,
+            known,
+        }
     }
 
     /// The verdict on a mutant whose function has not changed since.
     pub(super) fn outcome(&self, mutant: &Mutant) -> Option<&str> {
-        let (text, outcome, _) = self.known.get(&mutant.key())?;
+        let (text, outcome) = self.known.get(&mutant.key())?;
         (*text == mutant.text).then_some(outcome)
     }
 
@@ -57,16 +74,43 @@ impl Record {
         let mut file = fs::File::options()
             .create(true)
             .append(true)
-            .open(&self.path)?;
+            .open(&self.journal)?;
         let (key, text) = (mutant.key(), mutant.text);
-        writeln!(file, "{key}\t{text}\t{outcome}\t{by}")?;
-        self.known
-            .insert(key, (text, outcome.to_owned(), by.to_owned()));
+        writeln!(file, "{key}\t{text:08x}\t{outcome}\t{by}")?;
+        self.known.insert(key, (text, outcome.to_owned()));
         Ok(())
     }
 
-    /// A row for each file, and the names of what lives.
-    pub(super) fn table(&self, mutants: &[Mutant], equivalents: &Equivalents) -> String {
+    /// Writes down where they are kept which verdicts hold, of all mutants that there are.
+    pub(super) fn keep(&self, all: &[Mutant]) -> Result<()> {
+        let mut text = String::from(
+            "# What has become of each mutant, and the sum of the text of its function. Written and read by `cargo xtask mutants`.\n",
+        );
+        let mut file = "";
+        for mutant in all {
+            let Some(outcome) = self.outcome(mutant) else {
+                continue;
+            };
+            if mutant.file != file {
+                file = &mutant.file;
+                _ = writeln!(text, "{file}");
+            }
+            _ = writeln!(text, "{outcome} {:08x} {}", mutant.text, mutant.what);
+        }
+        let fresh = self.kept.with_extension("new");
+        fs::write(&fresh, text)?;
+        fs::rename(fresh, &self.kept)?;
+        Ok(())
+    }
+
+    /// The run is over and all is kept.
+    pub(super) fn close(&self) {
+        // There is none if nothing was tested.
+        _ = fs::remove_file(&self.journal);
+    }
+
+    /// A row for each file; and the names of what lives.
+    pub(super) fn table(&self, mutants: &[Mutant], equivalents: &Equivalents) -> (String, String) {
         const COLUMNS: [&str; 4] = [KILLED, CIRCLES, UNBUILDABLE, "survive"];
         let mut rows: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
         let mut alive = String::new();
@@ -107,8 +151,28 @@ impl Record {
         for column in columns {
             _ = write!(text, " {} |", sum.get(column).copied().unwrap_or(0));
         }
-        text + "\n\n" + &alive
+        text.push('\n');
+        (text, alive)
     }
+}
+
+/// Puts the table in the place of the one that is in a page.
+pub(super) fn publish(page: &Path, table: &str) -> Result<()> {
+    let text = fs::read_to_string(page)?;
+    let head = table.lines().next().unwrap_or_default();
+    let (before, rest) = text
+        .split_once(&format!("{head}\n"))
+        .with_context(|| format!("no table in {}", page.display()))?;
+    let behind = rest
+        .split_inclusive('\n')
+        .skip_while(|line| line.starts_with('|'));
+    let behind: String = behind.collect();
+    fs::write(page, format!("{before}{table}{behind}"))?;
+    Ok(())
+}
+
+fn hash(text: &str) -> Option<u32> {
+    u32::from_str_radix(text, 16).ok()
 }
 
 /// Mutants that are no other allocator, each with the reason why.

@@ -227,7 +227,7 @@ impl Stage {
 
 /// A mutant and the text that it changes.
 fn identity(mutant: &Mutant) -> String {
-    format!("{:016x} {}", mutant.text, mutant.key())
+    format!("{:08x} {}", mutant.text, mutant.key())
 }
 
 /// The mutant whose question precedes this place in its line; else all of the line.
