@@ -18,6 +18,7 @@ use crate::{
     lent::Lent,
     live,
     memory::Memory,
+    order::put_in_order,
     page::{Extension, Page},
     portion::Portion,
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
@@ -125,6 +126,9 @@ impl Heap {
         loop {
             let page = queue.first();
             page.inspect(|page| inspect(page));
+            if portion.is_whole() && !T::SECURITY {
+                page.inspect(|page| put_in_order(page));
+            }
             if let Some(first) = page.and_then(|page| page.take(portion.listed)) {
                 let zeroed = false;
                 return Some(Refill { first, zeroed });

@@ -114,6 +114,7 @@ mod chunk_entry;
 mod chunk_map;
 mod donated;
 mod room;
+mod order;
 mod chunk_table;
 mod growth;
 mod recent;

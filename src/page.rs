@@ -54,6 +54,8 @@ pub(crate) struct Page {
     clean: Cell<bool>,
     /// Whether the page has nothing to give and is in no queue. Owner only.
     full: Cell<bool>,
+    /// Blocks that have come home from other threads since the list was last put in order. Owner only.
+    pub(crate) arrivals: Cell<u16>,
     /// Where blocks begin. Constant.
     starts: Cell<Starts>,
 }
@@ -85,6 +87,7 @@ impl Page {
         self.head_distance.set(0);
         self.clean.set(clean);
         self.full.set(false);
+        self.arrivals.set(0);
     }
 
     /// Make this the record of a run of `slices` slices.
@@ -269,6 +272,8 @@ impl Page {
         last.set_next(self.free.get());
         self.free.set(first.address());
         self.used.set(self.used.get() - count as u32);
+        let arrivals = self.arrivals.get().saturating_add(count as u16);
+        self.arrivals.set(arrivals);
     }
 
     /// Initialise up to `limit` more blocks, no further than the end of an OS page: memory is touched no sooner than
@@ -325,6 +330,12 @@ impl Page {
     pub(crate) fn index_of(&self, address: NonNull<u8>) -> usize {
         let offset = address.as_ptr().addr() - self.start().as_ptr().addr();
         offset / self.block_size.get() as usize
+    }
+
+    /// The same of a block, without a division.
+    #[inline]
+    pub(crate) fn number_of(&self, block: Block) -> usize {
+        self.starts.get().number(block.address() & (CHUNK - 1))
     }
 
     /// The start of the block that `address` lies in.

@@ -265,6 +265,14 @@ impl Starts {
             .rotate_right(UNIT.trailing_zeros());
         units <= self.last && units.wrapping_mul(self.reciprocal) < self.reciprocal
     }
+
+    /// How many blocks there are before the one that begins `offset` bytes from the start of the chunk; any number if none does.
+    #[inline]
+    pub(crate) fn number(&self, offset: usize) -> usize {
+        let units = (offset as u32).wrapping_sub(self.first) / UNIT;
+        // The whole part of the product that `has` has the rest of.
+        (u64::from(units) * u64::from(self.reciprocal) >> u32::BITS) as usize
+    }
 }
 
 const _: () = {

@@ -200,6 +200,42 @@ fn a_heap_takes_its_own_slices_first() {
     }
 }
 
+/// What another thread has freed in any order is used in the order of addresses, page by page; each block once.
+#[test]
+fn what_another_thread_freed_is_used_in_the_order_of_addresses() {
+    const BLOCKS: usize = 10_000;
+    const SIZE: usize = 32;
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let mut blocks: Vec<_> = (0..BLOCKS).map(|_| Some(allocate(SIZE))).collect();
+            // A page that is empty begins anew: none of them is.
+            let kept: Vec<_> = (blocks
+                .iter_mut()
+                .step_by(BLOCKS / 20)
+                .filter_map(Option::take))
+            .collect();
+            let scattered: Vec<_> = (0..BLOCKS)
+                .filter_map(|index| blocks[index * 7919 % BLOCKS].take())
+                .collect();
+            assert_eq!(
+                kept.len() + scattered.len(),
+                BLOCKS,
+                "every block has been drawn"
+            );
+            let count = scattered.len();
+            common::in_thread(|| scattered.into_iter().for_each(Held::free));
+
+            let again: Vec<_> = (0..count).map(|_| allocate(SIZE)).collect();
+            let addresses: Vec<_> = again.iter().map(Held::address).collect();
+            let neighbours = addresses.windows(2).filter(|two| two[1] == two[0] + SIZE);
+            let share = neighbours.count() * 100 / count;
+            assert!(share > 95, "{share} % are neighbours, on {name}");
+            common::verify();
+            again.into_iter().chain(kept).for_each(Held::free);
+        });
+    }
+}
+
 /// A policy with large pages.
 struct LargePages;
 
