@@ -359,3 +359,147 @@ impl Ring {
         self.slots.iter().flatten().filter_map(Slot::empty)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Room for a few blocks, in one chunk as those of a page are.
+    #[repr(align(1024))]
+    struct Room([[usize; 4]; 16]);
+
+    impl Room {
+        const SIZE: u32 = size_of::<[usize; 4]>() as u32;
+
+        fn blocks(&mut self) -> [Block; 16] {
+            // SAFETY: they are ours, and this test's.
+            self.0
+                .each_mut()
+                .map(|block| unsafe { Block::from_ptr(NonNull::from(block).cast()) })
+        }
+    }
+
+    fn batch(blocks: &[Block]) -> Batch {
+        for pair in blocks.windows(2) {
+            pair[0].set_next(pair[1].address());
+        }
+        let (first, last) = (blocks[0], blocks[blocks.len() - 1]);
+        last.set_next(0);
+        let count = blocks.len();
+        Batch { first, last, count }
+    }
+
+    fn empty_inbox() -> Inbox {
+        Inbox {
+            newest: AtomicUsize::new(0),
+            aside: AtomicUsize::new(0),
+        }
+    }
+
+    /// The addresses in each batch, of which the ends are checked.
+    fn addresses(batches: impl Iterator<Item = Batch>) -> Vec<Vec<usize>> {
+        let of = |batch: Batch| {
+            // SAFETY: the batch is ours.
+            let blocks = unsafe { free_list::drain(batch.first.address()) };
+            let all: Vec<usize> = blocks.map(Block::address).collect();
+            assert_eq!(all.len(), batch.count);
+            assert_eq!(all.last(), Some(&batch.last.address()));
+            all
+        };
+        batches.map(of).collect()
+    }
+
+    #[test]
+    fn batches_leave_an_inbox_as_they_came() {
+        let mut room = Room([[0; 4]; 16]);
+        let blocks = room.blocks();
+        let inbox = empty_inbox();
+        assert!(inbox.is_empty() && inbox.check() == 0);
+        let sizes = [0..1, 1..3, 3..4, 4..9, 9..16];
+        let parts = sizes.map(|part| &blocks[part]);
+        let mut expected: Vec<Vec<usize>> = Vec::new();
+        for part in parts {
+            inbox.push(batch(part));
+            expected.insert(0, part.iter().map(|block| block.address()).collect());
+        }
+        assert!(!inbox.is_empty() && inbox.check() == 16);
+        let mut seen = Vec::new();
+        inbox.blocks(|block| seen.push(block));
+        assert_eq!(seen, expected.concat());
+        assert_eq!(addresses(inbox.take_all()), expected);
+        assert!(inbox.is_empty());
+    }
+
+    #[test]
+    fn what_was_set_aside_before_a_fork_stays_and_what_came_later_is_forgotten() {
+        let mut room = Room([[0; 4]; 16]);
+        let blocks = room.blocks();
+        let inbox = empty_inbox();
+        inbox.push(batch(&blocks[0..2]));
+        inbox.set_aside();
+        inbox.push(batch(&blocks[2..3]));
+        inbox.push(batch(&blocks[3..6]));
+        inbox.set_aside();
+        inbox.push(batch(&blocks[6..9]));
+        assert_eq!(inbox.check(), 9);
+        inbox.discard();
+        assert!(!inbox.is_empty() && inbox.check() == 6);
+        let mut left = addresses(inbox.take_all()).concat();
+        left.sort_unstable();
+        let expected: Vec<_> = blocks[..6].iter().map(|block| block.address()).collect();
+        assert_eq!(left, expected);
+        assert!(inbox.is_empty());
+    }
+
+    /// Pages that nothing is on, and an empty ring.
+    fn pages_and_ring() -> ([Page; 64], Ring) {
+        // SAFETY: all zero is a record that no page has.
+        let pages: [Page; 64] = unsafe { core::mem::zeroed() };
+        pages
+            .iter()
+            .for_each(|page| page.block_size.set(Room::SIZE));
+        // SAFETY: all zero is the empty ring.
+        (pages, unsafe { core::mem::zeroed() })
+    }
+
+    #[test]
+    fn pages_side_by_side_are_in_different_sets() {
+        let (pages, _) = pages_and_ring();
+        for eight in pages.chunks(RING_SETS) {
+            let sets = eight
+                .iter()
+                .fold(0, |sets, page| sets | 1 << Ring::set_of(page));
+            assert_eq!(sets, (1 << RING_SETS) - 1);
+        }
+    }
+
+    #[test]
+    fn a_ring_makes_room_with_the_longer_batch_and_knows_what_is_left() {
+        let mut room = Room([[0; 4]; 16]);
+        let blocks = room.blocks();
+        let (pages, ring) = pages_and_ring();
+        let same = |page: &&Page| Ring::set_of(page) == Ring::set_of(&pages[0]);
+        let same: Vec<&Page> = pages.iter().filter(same).collect();
+        for (page, part) in [(0, 0..3), (1, 3..4), (0, 4..5)] {
+            for &block in &blocks[part] {
+                assert!(ring.add(same[page], block).is_none());
+            }
+        }
+        assert_eq!(ring.check(), 5);
+        let evicted = ring.add(same[2], blocks[5]);
+        let long = [4, 2, 1, 0].map(|index| blocks[index].address());
+        assert_eq!(addresses(evicted.into_iter()), [long]);
+        assert_eq!(ring.check(), 2);
+        let bytes = 2 * Room::SIZE as usize;
+        assert!(!ring.is_over(2, bytes) && ring.is_over(1, bytes) && ring.is_over(2, bytes - 1));
+        let mut seen = Vec::new();
+        ring.blocks(|block| seen.push(block));
+        seen.sort_unstable();
+        let left = [blocks[3].address(), blocks[5].address()];
+        assert_eq!(seen, left);
+        let mut flushed = addresses(ring.flush()).concat();
+        flushed.sort_unstable();
+        assert_eq!(flushed, left);
+        assert_eq!(ring.check(), 0);
+    }
+}

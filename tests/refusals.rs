@@ -340,6 +340,51 @@ fn a_watched_huge_block_is_freed_as_such_when_it_was_cleared() {
     }
 }
 
+/// Chunks so far away from the first that they are noted down in tables of their own, which the kernel may refuse.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn chunks_far_away() {
+    const GIB: usize = 1 << 30;
+    for (rules, n) in [Rules::Linux, Rules::Redox]
+        .into_iter()
+        .flat_map(|rules| (0..12).map(move |n| (rules, n)))
+    {
+        common::run(Kernel::with_space(rules, 150 * GIB), || {
+            let sim = common::kernel().as_sim();
+            let first = NonNull::new(c_abi::malloc::<Case>(100)).expect("there is memory");
+            let mut draw = Draw::new(1);
+            let mut blocks = vec![Held::<Defaults>::new(first, 100, 16, 1)];
+            // Somebody else has all that is near.
+            let mappings = sim.mappings();
+            let mine = mappings.iter().copied();
+            let (base, size) = match rules {
+                Rules::Linux => mine.min(),
+                Rules::Redox => mine.max(),
+            }
+            .expect("something is mapped");
+            let near = match rules {
+                Rules::Linux => base - 70 * GIB,
+                Rules::Redox => base + size,
+            };
+            let near = NonNull::new(std::ptr::without_provenance_mut(near)).expect("not null");
+            assert!(sim.occupy(near, 70 * GIB));
+            sim.fail_at(n);
+            let mut refused = 0;
+            for seed in 2..12 {
+                match NonNull::new(c_abi::malloc::<Case>(MIB)) {
+                    Some(start) => blocks.push(Held::new(start, MIB, 16, seed)),
+                    None => refused += 1,
+                }
+            }
+            // Another way is tried when one call is refused.
+            assert!(refused <= 1, "{refused} with {n}, {rules:?}");
+            let far = |held: &&Held<_>| held.start.as_ptr().addr().abs_diff(base) > 64 * GIB;
+            assert!(blocks.iter().filter(far).count() > 5, "{n}, {rules:?}");
+            blocks.into_iter().for_each(|held| held.free(&mut draw));
+        });
+    }
+}
+
 #[test]
 fn the_security_build() {
     at_many_calls::<Hardened>(|rules| Kernel::guarding(rules, 0), nothing, 5);

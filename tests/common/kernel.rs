@@ -59,6 +59,14 @@ impl Kernel {
         }
     }
 
+    /// A simulated kernel with so many bytes of addresses.
+    pub fn with_space(rules: Rules, bytes: usize) -> Self {
+        Self {
+            sim: Sim::with_space(rules, bytes),
+            ..Self::sim(rules)
+        }
+    }
+
     /// A simulated kernel that makes guards, one in `every` excepted; with 0 all.
     pub fn guarding(rules: Rules, every: usize) -> Self {
         Self {

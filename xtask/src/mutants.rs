@@ -50,7 +50,7 @@ pub(crate) struct Mutants {
 }
 
 /// The test programs that mutants meet.
-const SUITES: [&str; 13] = [
+const SUITES: [&str; 14] = [
     "lib",
     "policy",
     "account",
@@ -62,6 +62,7 @@ const SUITES: [&str; 13] = [
     "scenarios",
     "partial",
     "exhaustion",
+    "refusals",
     "security",
     "resizes",
 ];
