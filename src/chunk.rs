@@ -274,3 +274,102 @@ impl Chunk {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{config::FIRST_BLOCK_OFFSET, free_list, size_class::SizeClass};
+    use ralloc_platform::{
+        Platform,
+        sim::{Rules, Sim},
+    };
+
+    /// What would be the address of a heap.
+    const HEAP: usize = 16 * HEAP_SIZE;
+
+    fn with_chunk(work: impl FnOnce(&Chunk)) {
+        let kernel = Sim::new(Rules::Linux);
+        let base = kernel.map(CHUNK, CHUNK).expect("there is memory");
+        // SAFETY: mapped above.
+        unsafe { Chunk::create(base, 7) };
+        // SAFETY: as above.
+        work(unsafe { Chunk::of(base) });
+        // SAFETY: as above, and nobody has it any more.
+        assert!(unsafe { kernel.unmap(base, CHUNK) });
+    }
+
+    #[test]
+    fn a_flag_that_is_set_stays_when_others_come() {
+        let word = Owner::heap(HEAP, Owner::INTERIOR).with(Owner::INTERIOR | Owner::HOOK);
+        assert!(word.has(Owner::INTERIOR) && word.has(Owner::HOOK));
+        assert_eq!(word.without(Owner::HOOK).word(), HEAP | Owner::INTERIOR);
+    }
+
+    #[test]
+    fn a_page_that_changes_hands_stays_what_it_is() {
+        with_chunk(|chunk| {
+            assert_eq!(chunk.index(), 7);
+            chunk.set_owners(3, 4, Owner::heap(HEAP, Owner::INTERIOR));
+            chunk.check_owners(3, 4);
+            chunk.move_owners(3, 4, 2 * HEAP);
+            chunk.check_owners(3, 4);
+            assert_eq!(chunk.owner(3).word(), 2 * HEAP | Owner::INTERIOR);
+            assert!(chunk.owner(2).has(Owner::UNOWNED) && chunk.owner(7).has(Owner::UNOWNED));
+            chunk.disown(3, 4);
+            assert!((0..SLICES).all(|slice| chunk.owner(slice).word() == Owner::UNOWNED));
+        });
+    }
+
+    /// Every class, in a page in the middle of the chunk, and behind the header if it may be there.
+    #[test]
+    fn the_blocks_of_a_page_fill_it_one_os_page_after_the_other() {
+        with_chunk(|chunk| {
+            for class in SizeClass::all() {
+                let firsts: &[usize] = if class.page_slices() == 1 {
+                    &[0, 5]
+                } else {
+                    &[5]
+                };
+                for &first in firsts {
+                    fills(chunk.page(first), class);
+                }
+            }
+        });
+    }
+
+    fn fills(page: &Page, class: SizeClass) {
+        let slices = class.page_slices();
+        let from = if page.slice() == 0 {
+            FIRST_BLOCK_OFFSET
+        } else {
+            0
+        };
+        page.open(class, true, 1);
+        let capacity = usize::from(page.capacity.get());
+        assert_eq!(capacity, (slices * SLICE - from) / class.size());
+        assert_eq!(page.whole_capacity(), capacity);
+        assert_eq!(page.touched_slices(), from.div_ceil(SLICE));
+        let start = page.start().as_ptr().addr();
+        let mut made = 0;
+        while page.extendable() {
+            let extension = page.extend(usize::MAX);
+            assert!(extension.zeroed);
+            // SAFETY: the blocks are ours.
+            let blocks = unsafe { free_list::drain(extension.first.address()) };
+            let mut os_pages = Vec::new();
+            for block in blocks {
+                assert_eq!(block.address(), start + made * class.size());
+                assert_eq!(page.number_of(block), made);
+                assert!(page.holds(block) && page.begins_block(block.start()));
+                os_pages.push(block.address() / 4096);
+                made += 1;
+            }
+            os_pages.dedup();
+            assert_eq!(os_pages.len(), 1, "no more memory than must be");
+            let end = from + made * class.size();
+            assert_eq!(page.touched_slices(), end.div_ceil(SLICE));
+        }
+        assert_eq!((made, page.used_count() as usize), (capacity, capacity));
+        page.check_near();
+    }
+}

@@ -1,7 +1,11 @@
 //! A debugger knows every block, to the byte, and memory that is in no block is nobody's.
 
-use super::child;
+use super::{
+    child,
+    common::{self, Case, Kernel},
+};
 use ralloc::{Block, Defaults, Instance, Process, Watchers, alloc as verbs, native, watch};
+use ralloc_platform::sim::Rules;
 use ralloc_platform::{Platform, System, forward, thread_block};
 use std::{
     collections::BTreeMap,
@@ -324,4 +328,33 @@ fn blocks_from_before_and_after_live_side_by_side() {
     }
     // SAFETY: no other thread uses it.
     unsafe { Late::process().verify() };
+}
+
+/// Behind the last block of a page there may be less than a record, and then nothing mapped: no record is looked for there.
+#[test]
+fn behind_the_last_block_of_a_page_is_no_record() {
+    common::run(Kernel::sim(Rules::Linux), || {
+        watch::<Case>(Watchers::LEAKS);
+        let mut blocks = Vec::new();
+        let end = loop {
+            let block = native::alloc::<Case>(20, 16);
+            blocks.push(block);
+            let mappings = common::kernel().as_sim().mappings();
+            let address = block.addr().get();
+            let end = mappings.iter().map(|(base, size)| base + size);
+            let end = end.filter(|&end| end > address).min();
+            if end == Some((address | 0xFFFF) + 1) {
+                break address | 0xFFFF;
+            }
+            assert!(blocks.len() < 2000, "the first chunk is small");
+        };
+        let tail = blocks[0].map_addr(|_| (end & !15).try_into().expect("not null"));
+        // SAFETY: in hooked mode the answer is found without a look at what is there.
+        let usable = unsafe { verbs::usable_size::<Case>(tail) };
+        assert!(usable > 20, "as of a block from before anybody watched");
+        for block in blocks {
+            // SAFETY: allocated above.
+            unsafe { native::free::<Case>(block, 20) };
+        }
+    });
 }
