@@ -36,7 +36,7 @@ use crate::{
     process::{Busy, Failure, Instance},
     remote::Batch,
     resize::{resize_in_place, size_of},
-    secure,
+    secure, secure_resize,
     size_class::SizeClass,
     thread::{self, take_head},
 };
@@ -209,9 +209,12 @@ pub unsafe fn reallocate_aligned<I: Instance>(
     }
     if size > old
         && old > LARGE_MAX
-        && !secure::is_on::<I>()
         && align <= CHUNK
-        && let Some(moved) = relocate_huge::<I>(block, size)
+        && let Some(moved) = if secure::is_on::<I>() {
+            secure_resize::relocate::<I>(block, size)
+        } else {
+            relocate_huge::<I>(block, size)
+        }
     {
         return moved.as_ptr();
     }

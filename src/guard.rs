@@ -1,7 +1,8 @@
 //! Guards, in the security build: addresses behind large blocks, and those of large blocks that are free, that cannot be touched.
 //!
 //! Which slices of a chunk are guarded stands in its header. A slice keeps its guard until it is given out again, so that blocks that
-//! come and go at one place cost few system calls. Of the last slice of a large block the guard begins behind the last OS page of the block. The
+//! come and go at one place cost few system calls. What a large block leaves keeps its frames behind the guard as well, as far as memory may
+//! lie idle: to clear them takes a fifth of the time of having others from the kernel. Behind a block that is in use a guard has none. Of the last slice of a large block the guard begins behind the last OS page of the block. The
 //! kernel may refuse: then there is no guard, and the canary is all there is.
 
 use core::ptr::NonNull;
@@ -15,6 +16,7 @@ use crate::{
     huge::{discard, span_size},
     huge_cache::Span,
     memory::Memory,
+    parked::Leaving,
     primitive::{AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -115,6 +117,17 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             guards.fetch_and(!(stretch & whole), Ordering::Relaxed);
         }
         let behind = run.mask() & !whole;
+        let hidden = behind & run.dirty & guards.load(Ordering::Relaxed);
+        for (stretch, start, size) in Self::stretches(run.base, hidden) {
+            let (from, to) = (offset_of(start).max(bytes), offset_of(start) + size);
+            // SAFETY: the offset lies in the run.
+            let start = unsafe { run.start().add(from) };
+            // SAFETY: nobody needs what a block has left there.
+            if !unsafe { self.drop_frames(start, to - from) } {
+                return false;
+            }
+            self.chunks.cleaned(run, stretch & !reached);
+        }
         let open = if bytes < had {
             behind
         } else {
@@ -134,6 +147,19 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         true
     }
 
+    /// Have what is hidden read zero. False if the kernel refuses.
+    ///
+    /// # Safety
+    ///
+    /// The range is the caller's alone, and nobody needs its contents.
+    unsafe fn drop_frames(&self, start: NonNull<u8>, size: usize) -> bool {
+        // SAFETY: the caller's promise.
+        let purged = unsafe { self.kernel.purge(start, size) };
+        // Where frames must stay, as `mlockall` says, those of a guard go all the same.
+        // SAFETY: as above.
+        purged || unsafe { self.kernel.guard(start, size) }
+    }
+
     /// How many bytes of a run of which `asked` are asked for are accessible: whole OS pages, if what lies behind them is guarded.
     pub(crate) fn reach(&self, run: &Run, asked: usize) -> usize {
         let all = (run.slices - slices_behind::<T>()) * SLICE;
@@ -148,7 +174,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// How many bytes of a run of which `asked` are asked for should be accessible.
     pub(crate) fn whole_pages(&self, run: &Run, asked: usize) -> usize {
         let all = (run.slices - slices_behind::<T>()) * SLICE;
-        asked.next_multiple_of(self.kernel.page_size()).min(all)
+        self.in_pages(asked).min(all)
     }
 
     /// Claim a run for one large block of `size` bytes, with the guard behind it.
@@ -160,8 +186,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
         let run = self.claim_somewhere(slices + behind, stride)?;
         let bytes = self.whole_pages(&run, size);
-        // Of a slice that is dirty not all is guarded: the kernel has refused once.
-        if !self.unguard(&run, run.dirty) || !self.fit(&run, 0, bytes) {
+        if !self.fit(&run, 0, bytes) {
             self.release(&run, 0);
             return None;
         }
@@ -241,14 +266,105 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
     }
 
+    /// Whether a freed large block may keep its frames.
+    fn may_keep(&self, bytes: usize) -> bool {
+        self.idle() + bytes <= self.idle_allowed()
+    }
+
+    /// Make a whole run that the caller holds inaccessible, if the kernel does that, with what it holds.
+    fn hide(&self, run: &Run) -> bool {
+        // SAFETY: nobody uses the run.
+        let done = unsafe { self.kernel.hide(run.start(), run.slices * SLICE) };
+        if done {
+            // Relaxed: as above.
+            Self::guards(run).fetch_or(run.mask(), Ordering::Relaxed);
+        }
+        done
+    }
+
     /// Give the run of a large block back: nobody touches it until it is given out again.
     #[inline(never)]
     pub(crate) fn release_guarded(&self, run: &Run) {
-        if !T::SECURITY || !self.guard(run) {
+        let framed = T::SECURITY && self.may_keep(run.slices * SLICE) && self.hide(run);
+        if !framed && (!T::SECURITY || !self.guard(run)) {
             return self.release(run, run.slices);
         }
-        if let Some((base, first, slices)) = self.parked.keep_run(run) {
-            self.release(&self.chunks.held(base, first, slices), 0);
+        self.release_parked(self.parked.keep_run(run, framed));
+    }
+
+    /// Let everybody have a run that nobody could reach. False if there is none.
+    fn release_parked(&self, leaving: Leaving) -> bool {
+        leaving.is_some_and(|(run, framed)| {
+            let touched = if framed { run.slices } else { 0 };
+            self.release(&self.chunks.held(run.base, run.first, run.slices), touched);
+            true
+        })
+    }
+
+    /// Give the span of a freed huge block back: nobody touches it until eight others have come. Its frames serve the next under another address.
+    pub(crate) fn retire_guarded(&self, span: Span) {
+        match self.move_out(&span) {
+            Some(base) => {
+                self.cache(Span { base, ..span });
+                // If it cannot be reserved somebody was quick, and has it.
+                if self.kernel.reserve(span.base, span.size) {
+                    self.park(span);
+                }
+            }
+            // SAFETY: the span is ours alone.
+            None if unsafe { self.kernel.guard(span.base, span.size) } => self.park(span),
+            None => {
+                discard(&span, &self.kernel);
+            }
+        }
+    }
+
+    /// Move the frames of a freed huge block elsewhere, if they may be kept: what it leaves is a hole.
+    fn move_out(&self, span: &Span) -> Option<NonNull<u8>> {
+        // SAFETY: the span is ours alone.
+        let is_open =
+            self.may_keep(span.size) && unsafe { self.kernel.unguard(span.base, span.size) };
+        // SAFETY: as above.
+        is_open.then(|| unsafe { self.move_pages(span.base, span.size, span.size) })?
+    }
+
+    /// Move the first `had` bytes of a span, those that are accessible, to where nobody can foresee, and have so many behind them that it is
+    /// `size`: what they leave is a hole.
+    ///
+    /// # Safety
+    ///
+    /// The span is the caller's alone.
+    unsafe fn move_pages(&self, base: NonNull<u8>, had: usize, size: usize) -> Option<NonNull<u8>> {
+        let apart = self.draw_distance();
+        // SAFETY: the caller's promise.
+        let moved = unsafe { self.kernel.relocate(base, had, size + apart, CHUNK) }?;
+        // SAFETY: so much has been mapped.
+        let gap = unsafe { moved.add(size) };
+        // SAFETY: nobody knows it. If it cannot be cut off its addresses are lost.
+        let _ = apart == 0 || unsafe { self.kernel.unmap(gap, apart) };
+        Some(moved)
+    }
+
+    /// The largest span that waits, made `size` bytes long, and how many bytes it had. Where every block has an address of its own there are no
+    /// neighbours that could be joined.
+    pub(crate) fn grow_waiting(&self, size: usize, align: usize) -> Option<(Span, usize)> {
+        if !T::SECURITY || align > CHUNK {
+            return None;
+        }
+        let span = self.huge.cache.take_largest()?;
+        self.make_way(size);
+        // SAFETY: the span is ours alone.
+        let moved = unsafe { self.move_pages(span.base, span.size, size) };
+        if moved.is_none() {
+            discard(&span, &self.kernel);
+        }
+        Some((Span { base: moved?, size }, span.size))
+    }
+
+    /// Keep the addresses of a huge block that nobody can reach.
+    fn park(&self, span: Span) {
+        if let Some(leaving) = self.parked.keep_span(span) {
+            discard(&leaving, &self.kernel);
         }
     }
 
@@ -257,9 +373,41 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         while let Some(span) = self.parked.take_span() {
             discard(&span, &self.kernel);
         }
-        while let Some((base, first, slices)) = self.parked.take_run() {
-            self.release(&self.chunks.held(base, first, slices), 0);
+        while self.release_parked(self.parked.take_run()) {}
+    }
+
+    /// A huge block of which `asked` bytes are asked for with the contents of the block at `base`, made by moving pages. The old block is gone then,
+    /// and its addresses are kept from everybody; otherwise nothing has changed.
+    ///
+    /// Pre: the caller holds the block; `asked` is more than its size.
+    pub(crate) fn relocate_guarded(&self, base: NonNull<u8>, asked: usize) -> Option<NonNull<u8>> {
+        let page = self.kernel.page_size();
+        let (old, had) = (self.huge.size(base)?, self.huge.usable(base)?);
+        let had = had.next_multiple_of(page);
+        let size = span_size(asked.checked_add(page)?)?;
+        self.make_way(size - old);
+        let moved = self
+            .huge
+            .relocate(base, (size, asked), &self.chunks, &self.kernel, || {
+                // SAFETY: the caller holds the block.
+                unsafe { self.move_pages(base, had, size) }
+            })?;
+        self.note_peak();
+        self.guard_huge(moved, asked, size);
+        // SAFETY: the guard lies in the span.
+        let guard = unsafe { base.add(had) };
+        // It may have frames.
+        // SAFETY: the block has left it.
+        unsafe { self.kernel.unmap(guard, old - had) };
+        if self.kernel.reserve(base, old) {
+            self.park(Span { base, size: old });
         }
+        Some(moved)
+    }
+
+    /// So many bytes, and those behind them in their last OS page.
+    pub(crate) fn in_pages(&self, bytes: usize) -> usize {
+        bytes.next_multiple_of(self.kernel.page_size())
     }
 
     /// Bytes behind a huge block that are its guard, at least.
@@ -271,14 +419,15 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
     }
 
-    /// Guard what lies behind the `asked` bytes of a huge block in its span of `size` bytes.
+    /// Hide what lies behind the `asked` bytes of a huge block in its span of `size` bytes. It may have frames: what the block grows into is purged
+    /// first.
     pub(crate) fn guard_huge(&self, base: NonNull<u8>, asked: usize, size: usize) {
         if T::SECURITY {
-            let from = asked.next_multiple_of(self.kernel.page_size());
+            let from = self.in_pages(asked);
             // SAFETY: there is a page behind the block.
             let behind = unsafe { base.add(from) };
             // SAFETY: nobody uses what lies behind the block.
-            unsafe { self.kernel.guard(behind, size - from) };
+            unsafe { self.kernel.hide(behind, size - from) };
         }
     }
 
@@ -296,8 +445,10 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         if new > old {
             // SAFETY: what the block grows into lies in its span.
             let behind = unsafe { base.add(old) };
-            // SAFETY: it is guarded, or the kernel knows no guards, and nobody uses it.
-            if !unsafe { self.kernel.unguard(behind, new - old) } {
+            // SAFETY: nobody uses what is hidden, or would be if the kernel did that.
+            let is_clean = unsafe { self.drop_frames(behind, new - old) };
+            // SAFETY: as above.
+            if !is_clean || !unsafe { self.kernel.unguard(behind, new - old) } {
                 return false;
             }
         }

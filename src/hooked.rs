@@ -202,7 +202,7 @@ fn in_chunk<I: Instance>(room: usize, align: usize) -> Option<(NonNull<u8>, Clea
     let (start, cleaner) = if room <= MEDIUM_MAX {
         let class = SizeClass::of(room);
         let refill = process.with_borrowed(|heap| process.refill(heap, class, Portion::ONE));
-        (refill.flatten()?.first.start(), Cleaner::All)
+        (refill.flatten()?.first.start(), Cleaner::First(usize::MAX))
     } else {
         allocate_run::<I>(room, GRANULE)?
     };

@@ -286,26 +286,25 @@ impl Huge {
         }
     }
 
-    /// A block of which `asked` bytes are asked for with the contents of the block at `base`, made by moving pages, not
-    /// bytes. The old block is gone then; otherwise nothing has changed.
+    /// A block of `size` bytes of which `asked` bytes are asked for with the contents of the block at `base`, whose pages `move_pages` moves.
+    /// The old block is gone then; otherwise nothing has changed.
     ///
-    /// Pre: the caller holds the block; `asked` is more than its size.
-    pub(crate) fn relocate(
+    /// Pre: the caller holds the block; `size` is that of a span, `asked` more than the block's size.
+    pub(crate) fn relocate<P: Platform>(
         &self,
         base: NonNull<u8>,
-        asked: usize,
+        (size, asked): (usize, usize),
         tables: &ChunkTable,
-        kernel: &impl Platform,
+        kernel: &P,
+        move_pages: impl FnOnce() -> Option<NonNull<u8>>,
     ) -> Option<NonNull<u8>> {
-        let size = span_size(asked)?;
         let entry = self.entry_of(base)?;
         let old = entry.size();
         // Once the pages have moved there must be an entry for them, whatever the kernel says then.
         let spill = self.spill.iter().find(|entry| entry.reserve(RESERVED))?;
         // Once they have moved, another block may stand at the old address.
         entry.base.store(RESERVED, Ordering::Relaxed);
-        // SAFETY: the block's addresses are held by the caller.
-        let Some(moved) = (unsafe { kernel.relocate(base, old, size, CHUNK) }) else {
+        let Some(moved) = move_pages() else {
             entry.base.store(base.as_ptr().addr(), Ordering::Relaxed);
             spill.set_free();
             return None;

@@ -221,6 +221,12 @@ impl Cache {
         self.empty(slot, &span)
     }
 
+    /// Take the largest block.
+    pub(crate) fn take_largest(&self) -> Option<Span> {
+        let (slot, span) = self.waiting().max_by_key(|(_, span)| span.size)?;
+        self.empty(slot, &span)
+    }
+
     /// Take a block that has waited too long.
     pub(crate) fn take_expired(&self) -> Option<Span> {
         if self.bytes() == 0 {

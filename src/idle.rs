@@ -48,7 +48,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
 
     /// Bytes that are free and resident.
     pub(crate) fn idle(&self) -> usize {
-        self.chunks.totals().dirty + self.huge.cache.bytes()
+        self.chunks.totals().dirty + self.huge.cache.bytes() + self.parked.framed()
     }
 
     /// Bytes that are in use.

@@ -2,12 +2,14 @@
 
 use core::ptr::NonNull;
 
+use ralloc_platform::Platform;
+
 use crate::{
     chunk::{Chunk, Owner},
     chunk_entry::Run,
-    config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE},
+    config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, SLICE, Tuning},
     guard::slices_behind,
-    huge::Entry,
+    huge::{Entry, span_size},
     process::Instance,
     thread,
 };
@@ -24,8 +26,8 @@ pub(crate) enum Cleaner {
     Clean,
     /// The slices that are dirty are cleared.
     Run(Run),
-    /// Everything is cleared.
-    All,
+    /// So many of the first bytes are cleared.
+    First(usize),
 }
 
 impl Cleaner {
@@ -35,7 +37,7 @@ impl Cleaner {
             Self::Clean => {}
             Self::Run(run) => run.clear(size),
             // SAFETY: the block has `size` bytes and is the caller's.
-            Self::All => unsafe { block.write_bytes(0, size) },
+            Self::First(dirty) => unsafe { block.write_bytes(0, size.min(*dirty)) },
         }
     }
 }
@@ -86,20 +88,31 @@ pub(crate) fn allocate_huge<I: Instance>(
     }
     let memory = &I::process().memory;
     let align = align.max(CHUNK);
-    let (block, zeroed) = memory.claim_huge(size, align).or_else(|| {
+    let (block, dirty) = memory.claim_huge(size, align).or_else(|| {
         thread::reclaim::<I>();
         memory.claim_huge(size, align)
     })?;
-    Some((block, if zeroed { Cleaner::Clean } else { Cleaner::All }))
+    let cleaner = match dirty {
+        0 => Cleaner::Clean,
+        dirty => Cleaner::First(dirty),
+    };
+    Some((block, cleaner))
 }
 
 pub(crate) fn relocate_huge<I: Instance>(block: NonNull<u8>, size: usize) -> Option<NonNull<u8>> {
     let memory = &I::process().memory;
     let size = (size <= SIZE_MAX).then_some(size)?;
+    if I::Tuning::SECURITY {
+        return memory.relocate_guarded(block, size);
+    }
     memory.make_way(size);
+    let (old, new) = (memory.huge.size(block)?, span_size(size)?);
     let moved = memory
         .huge
-        .relocate(block, size, &memory.chunks, &memory.kernel)?;
+        .relocate(block, (new, size), &memory.chunks, &memory.kernel, || {
+            // SAFETY: the block's addresses are held by the caller.
+            unsafe { memory.kernel.relocate(block, old, new, CHUNK) }
+        })?;
     memory.note_peak();
     Some(moved)
 }

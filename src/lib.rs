@@ -35,7 +35,7 @@
 //! | numbers | `config` `size_class` `portion` | constants asserted against each other; which block size serves a request; how many blocks a refill brings |
 //! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `room` `chunk_table` `growth` `recent` `purge` `huge_cache` `parked` `huge` `remote` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `idle` `dense` `guard` `slot` `lent` `heap` `stock` `directory` `process` `counts` `quarantine` `thread` | who may touch what, and how it changes hands |
-//! | doors: what they share | `lend` `large` `foreign` `evidence` `secure` `resize` | refills, and loans between classes; blocks above 32 KiB; pointers that are not ours; the verbs of the security build; sizes |
+//! | doors: what they share | `lend` `large` `foreign` `evidence` `secure` `secure_resize` `resize` | refills, and loans between classes; blocks above 32 KiB; pointers that are not ours; the verbs and the sizes of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
 //! | doors: the whole | [`sbrk`](mod@sbrk) [`stats`](mod@stats) [`info`] `account` `verify` | the program break, and what the allocator holds |
 //! | doors: C and Rust | [`c_abi`] `instance` `words` `global_instance` `global_alloc` `collection` `allocator_api2` `allocator` `global` `owned` `partial_instance` `secure_instance` | the verbs, as the outside knows them |
@@ -148,6 +148,7 @@ mod foreign;
 pub mod log;
 mod evidence;
 mod secure;
+mod secure_resize;
 mod hooked;
 mod resize;
 pub mod alloc;

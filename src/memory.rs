@@ -241,17 +241,20 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         self.purge_if_due(emptied);
     }
 
-    /// A huge block of `asked` bytes at a multiple of `align`, and whether it reads zero.
+    /// A huge block of `asked` bytes at a multiple of `align`, and how many of its first bytes may not read zero.
     ///
     /// Pre: `align` is a power of two, at least the chunk size.
-    pub(crate) fn claim_huge(&self, asked: usize, align: usize) -> Option<(NonNull<u8>, bool)> {
+    pub(crate) fn claim_huge(&self, asked: usize, align: usize) -> Option<(NonNull<u8>, usize)> {
         let size = span_size(asked.checked_add(self.guard_bytes())?)?;
-        let (span, zeroed) = match self.huge.cache.take(size, align) {
-            Some(span) => (self.cut(span, size), false),
+        let waiting = self.huge.cache.take(size, align);
+        let waiting = waiting.map(|span| (self.cut(span, size), size));
+        let grown = || self.grow_waiting(size, align);
+        let (span, dirty) = match waiting.or_else(grown) {
+            Some(found) => found,
             None => {
                 self.make_way(size);
                 let base = map_apart(size, align, self.draw_distance(), &self.kernel)?;
-                (Span { base, size }, true)
+                (Span { base, size }, 0)
             }
         };
         if !self.huge.insert(&span, asked, &self.chunks, &self.kernel) {
@@ -260,7 +263,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         }
         self.churn_up(size);
         self.guard_huge(span.base, asked, size);
-        Some((span.base, zeroed))
+        Some((span.base, dirty))
     }
 
     /// The first `size` bytes of a span; the rest waits for reuse, or goes back.
@@ -288,19 +291,14 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     fn retire_span(&self, span: Span) {
         self.churn_down(span.size);
         if T::SECURITY {
-            // Whoever still uses the block is to be ended, and nobody is to find what it held.
-            // SAFETY: the span is ours alone.
-            let is_guarded = unsafe { self.kernel.guard(span.base, span.size) };
-            let leaving = if is_guarded {
-                self.parked.keep_span(span)
-            } else {
-                Some(span)
-            };
-            leaving.inspect(|span| {
-                discard(span, &self.kernel);
-            });
-            return;
+            // Whoever still uses the block is to be ended.
+            return self.retire_guarded(span);
         }
+        self.cache(span);
+    }
+
+    /// A span waits for reuse if it may.
+    pub(crate) fn cache(&self, span: Span) {
         let cache = &self.huge.cache;
         if let Some(expired) = cache.take_expired() {
             discard(&expired, &self.kernel);

@@ -13,7 +13,7 @@ use crate::{
     hooked,
     large::{SIZE_MAX, allocate_odd_huge, allocate_odd_run, up_to},
     process::Instance,
-    resize, secure,
+    resize, secure, secure_resize,
 };
 
 /// A block of at least `size` bytes at a multiple of `align`, which may be any number but 0, all of them zero if that is asked for;
@@ -58,7 +58,7 @@ fn allocate_odd<I: Instance>(size: usize, align: usize) -> *mut u8 {
         };
         if secure::is_on::<I>() {
             secure::note_odd::<I>(block, room, &cleaner);
-            secure::note_exact::<I>(block, size);
+            secure_resize::note_exact::<I>(block, size);
         }
         return block.as_ptr();
     }
@@ -66,7 +66,7 @@ fn allocate_odd<I: Instance>(size: usize, align: usize) -> *mut u8 {
         Some(block) => {
             let block = inside(block, align);
             if secure::is_on::<I>() {
-                secure::note_exact::<I>(block, size);
+                secure_resize::note_exact::<I>(block, size);
             }
             block.as_ptr()
         }

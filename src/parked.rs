@@ -1,13 +1,14 @@
 //! Freed large blocks whose addresses are kept from everybody, in the security build: who still uses one of them is ended at the access, as
-//! long as it is here. They have a guard and no frames. Each that comes takes the place of the one that has been here longest.
+//! long as it is here. Nobody can reach them. Runs may have their frames still, for the next user; those of huge blocks have moved elsewhere. Each that
+//! comes takes the place of the one that has been here longest.
 //!
-//! Equation: a place is 0, or names addresses that belong to nobody but whoever empties it.
+//! Equation: a place is 0, or names addresses that belong to nobody but whoever empties it; `framed` is the sum over the runs with frames.
 
 use core::ptr::NonNull;
 
 use crate::{
     chunk_entry::Run,
-    config::{CHUNK, SLICES},
+    config::{CHUNK, SLICE, SLICES},
     huge_cache::Span,
     primitive::{AtomicUsize, Ordering, Tally},
 };
@@ -17,6 +18,9 @@ const PLACES: usize = 8;
 
 /// The largest span that is kept: they are only addresses, but those of a process may be few.
 const SPAN_MAX: usize = 16 * CHUNK;
+
+/// In a word for a run: it has its frames.
+const FRAMED: usize = CHUNK / 2;
 
 /// Places that are filled one after the other.
 struct Ring {
@@ -50,10 +54,15 @@ impl Ring {
     }
 }
 
+/// A run that leaves, and whether it has its frames: else it reads zero.
+pub(crate) type Leaving = Option<(Run, bool)>;
+
 /// See the [module](self).
 pub(crate) struct Parked {
     spans: Ring,
     runs: Ring,
+    /// Bytes of runs that have their frames.
+    framed: Tally,
 }
 
 /// The address of a chunk leaves room for two numbers of slices.
@@ -61,21 +70,46 @@ fn pack(run: &Run) -> usize {
     run.base.as_ptr().expose_provenance() | (run.first * SLICES) | run.slices
 }
 
-/// The base of the chunk, the first slice, and how many there are.
-fn unpack(word: usize) -> Option<(NonNull<u8>, usize, usize)> {
+/// A run whose dirty slices are not known.
+fn unpack(word: usize) -> Option<Run> {
     let base = core::ptr::with_exposed_provenance_mut(word & !(CHUNK - 1));
-    Some((NonNull::new(base)?, word / SLICES % SLICES, word % SLICES))
+    Some(Run {
+        base: NonNull::new(base)?,
+        first: word / SLICES % SLICES,
+        slices: word % SLICES,
+        dirty: 0,
+    })
 }
+
+const _: () = assert!(
+    SLICES * SLICES <= FRAMED,
+    "two numbers of slices fit in front of the flag"
+);
 
 impl Parked {
     pub(crate) const fn new() -> Self {
         Self {
             spans: Ring::new(),
             runs: Ring::new(),
+            framed: Tally::new(0),
         }
     }
 
-    /// Keep a guarded span. Returns one that goes back to the kernel.
+    /// Bytes of runs that have their frames.
+    pub(crate) fn framed(&self) -> usize {
+        self.framed.load(Ordering::Relaxed)
+    }
+
+    /// The run that a place has named.
+    fn leave_run(&self, word: usize) -> Leaving {
+        let (run, framed) = (unpack(word & !FRAMED)?, word & FRAMED != 0);
+        if framed {
+            self.framed.fetch_sub(run.slices * SLICE, Ordering::Relaxed);
+        }
+        Some((run, framed))
+    }
+
+    /// Keep a span that nobody can reach, without frames. Returns one that goes back to the kernel.
     pub(crate) fn keep_span(&self, span: Span) -> Option<Span> {
         match span.pack().filter(|_| span.size <= SPAN_MAX) {
             Some(word) => self.spans.exchange(word).and_then(Span::unpack),
@@ -83,9 +117,14 @@ impl Parked {
         }
     }
 
-    /// Keep a guarded run. Returns another that is free for others: its chunk, its first slice, and its slices.
-    pub(crate) fn keep_run(&self, run: &Run) -> Option<(NonNull<u8>, usize, usize)> {
-        self.runs.exchange(pack(run)).and_then(unpack)
+    /// Keep a run that nobody can reach. Returns another that is free for others.
+    pub(crate) fn keep_run(&self, run: &Run, framed: bool) -> Leaving {
+        let mut word = pack(run);
+        if framed {
+            word |= FRAMED;
+            self.framed.fetch_add(run.slices * SLICE, Ordering::Relaxed);
+        }
+        self.runs.exchange(word).and_then(|old| self.leave_run(old))
     }
 
     /// Take a span out.
@@ -94,8 +133,8 @@ impl Parked {
     }
 
     /// Take a run out.
-    pub(crate) fn take_run(&self) -> Option<(NonNull<u8>, usize, usize)> {
-        self.runs.take().and_then(unpack)
+    pub(crate) fn take_run(&self) -> Leaving {
+        self.leave_run(self.runs.take()?)
     }
 
     /// Slices of all runs.
@@ -110,6 +149,6 @@ impl Parked {
 
     /// Forget all runs: their chunks are gone.
     pub(crate) fn forget_runs(&self) {
-        while self.runs.take().is_some() {}
+        while self.take_run().is_some() {}
     }
 }

@@ -359,7 +359,7 @@ impl<I: Instance> Process<I> {
     /// Bytes that a [`reclaim`](Self::reclaim) makes fewer of.
     pub(crate) fn mapped_or_dirty(&self) -> usize {
         let chunks = self.memory.chunks.totals();
-        chunks.mapped + chunks.dirty + self.memory.huge.cache.bytes()
+        chunks.mapped + chunks.dirty + self.memory.huge.cache.bytes() + self.memory.parked.framed()
     }
 
     /// A heap for a thread that has none: the one left last, else a new one.

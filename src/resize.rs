@@ -9,14 +9,14 @@ use crate::{
     hooked,
     large::{SIZE_MAX, resize_run},
     process::Instance,
-    secure,
+    secure, secure_resize,
 };
 
 /// The usable bytes of a live block; `None` if the pointer is foreign.
 #[inline]
 pub(crate) fn size_of<I: Instance>(block: NonNull<u8>) -> Option<usize> {
     if secure::is_on::<I>() {
-        return secure::known_size::<I>(block);
+        return secure_resize::known_size::<I>(block);
     }
     known_size::<I>(block).map(NonZeroUsize::get)
 }
@@ -33,7 +33,7 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
 ) -> bool {
     if secure::is_on::<I>() {
         // SAFETY: the caller's promise.
-        return unsafe { secure::resize_in_place::<I>(block, size, false) };
+        return unsafe { secure_resize::resize_in_place::<I>(block, size, false) };
     }
     if hooked::is_on::<I>()
         // SAFETY: the caller's promise.
@@ -73,7 +73,7 @@ pub(crate) unsafe fn resize_in_place<I: Instance>(
 pub(crate) unsafe fn resize_where_it_stands<I: Instance>(block: NonNull<u8>, size: usize) -> bool {
     if secure::is_on::<I>() {
         // SAFETY: the caller's promise.
-        return unsafe { secure::resize_in_place::<I>(block, size, true) };
+        return unsafe { secure_resize::resize_in_place::<I>(block, size, true) };
     }
     let usable = size_of::<I>(block).unwrap_or_else(|| foreign::usable_size::<I>(block));
     // A run stays a run, and a huge block huge: they do not move, so they cannot become anything else.

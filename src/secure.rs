@@ -20,14 +20,12 @@ use crate::{
     block::Block,
     canary,
     chunk::Chunk,
-    config::{GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE, SMALL_MAX, STATE_GRANULE, Tuning},
+    config::{GRANULE, LARGE_MAX, MEDIUM_MAX, SMALL_MAX, STATE_GRANULE, Tuning},
     evidence::{
-        self, Live, die, dirty_bytes, find, find_plain, find_short, forget_behind, key, run_bytes,
-        run_of, write_canary,
+        self, Live, die, dirty_bytes, find, find_plain, find_short, key, run_bytes, write_canary,
     },
-    fatal::{CORRUPTED_LIST, DOUBLE_FREE, FREED_BLOCK, WRITE_AFTER_FREE, WRONG_SIZE},
+    fatal::{CORRUPTED_LIST, DOUBLE_FREE, WRITE_AFTER_FREE, WRONG_SIZE},
     foreign, free_list,
-    guard::slices_behind,
     heap::{Heap, Refill},
     large::{Cleaner, allocate_huge, allocate_run, free_run},
     live::{self, FREED, LIVE, NEVER, state_of},
@@ -121,7 +119,8 @@ pub(crate) fn allocate<I: Instance>(size: usize, align: usize) -> Option<NonNull
         return Some(start);
     }
     let (start, cleaner) = allocate_huge::<I>(size.max(1), align)?;
-    cleaner.clear(start, size);
+    // Up to the guard, as above.
+    cleaner.clear(start, I::process().memory.in_pages(size.max(1)));
     let entry = I::process().memory.huge.containing(start);
     if let Some((_, entry)) = entry {
         write_canary::<I>(start, size.max(1), entry.usable());
@@ -130,7 +129,7 @@ pub(crate) fn allocate<I: Instance>(size: usize, align: usize) -> Option<NonNull
 }
 
 /// A run is live, and of `size` bytes from now on.
-fn note_run<I: Instance>(start: NonNull<u8>, size: usize) {
+pub(crate) fn note_run<I: Instance>(start: NonNull<u8>, size: usize) {
     // SAFETY: the run is ours, so its chunk is mapped.
     let chunk = unsafe { Chunk::of(start) };
     let slice = Chunk::slice_of(start);
@@ -155,14 +154,6 @@ pub(crate) fn note_odd<I: Instance>(block: NonNull<u8>, room: usize, cleaner: &C
     let page = chunk.page(chunk.head_of(slice, chunk.owner(slice)));
     cleaner.clear(page.start(), run_bytes::<I>(page, room));
     note_run::<I>(page.start(), room);
-}
-
-/// Of a block of odd alignment, just allocated, only `size` bytes were asked for. Noted where it begins with its slot.
-pub(crate) fn note_exact<I: Instance>(block: NonNull<u8>, size: usize) {
-    if find::<I>(block, FREED_BLOCK).is_some_and(|live| live.offset() == 0) {
-        // SAFETY: nobody has seen the block.
-        unsafe { resize_in_place::<I>(block, size, true) };
-    }
 }
 
 fn allocate_block<I: Instance>(class: SizeClass, size: usize) -> Option<NonNull<u8>> {
@@ -420,76 +411,4 @@ fn free_block<I: Instance>(page: &Page, start: NonNull<u8>, asked: usize, is_our
         Some(stock) => quarantine::hold::<I>(stock, page.class(), block),
         None => quarantine::send::<I>(thread::heap_to_collect_in::<I>(), page, block),
     }
-}
-
-/// As [`foreign::known_size`], and exact.
-pub(crate) fn known_size<I: Instance>(block: NonNull<u8>) -> Option<usize> {
-    let live = find::<I>(block, FREED_BLOCK)?;
-    let (_, asked, _) = live.measure::<I>();
-    Some(asked.saturating_sub(live.offset()))
-}
-
-/// Make a live block of `old` bytes serve `size` bytes where it stands, if it can; unless `at_any_price` not if that wastes much.
-///
-/// # Safety
-///
-/// The user of `block` gives up what lies behind `size`.
-pub(crate) unsafe fn resize_in_place<I: Instance>(
-    block: NonNull<u8>,
-    size: usize,
-    at_any_price: bool,
-) -> bool {
-    let Some(live) = find::<I>(block, FREED_BLOCK) else {
-        return false;
-    };
-    let (start, asked, slot) = live.measure::<I>();
-    if live.offset() != 0 {
-        // It is not known how many bytes were asked for: it stays as it is, or moves.
-        let old = asked.saturating_sub(live.offset());
-        return size <= old && (at_any_price || I::Tuning::stays(old, size));
-    }
-    match live {
-        Live::Block { .. } => {
-            let stays =
-                size < slot && (at_any_price || size >= asked || I::Tuning::stays(slot, size));
-            if stays {
-                resize_block::<I>(start, asked, size, slot);
-            }
-            stays
-        }
-        Live::Run { chunk, .. } => {
-            let page = chunk.page(Chunk::slice_of(start));
-            let stays = size != 0
-                && size <= (page.slices() - slices_behind::<I::Tuning>()) * SLICE
-                && (at_any_price || size.div_ceil(SLICE) == asked.div_ceil(SLICE));
-            stays && resize_run::<I>(page, asked, size, slot)
-        }
-        Live::Huge { entry, .. } => {
-            let stays =
-                (at_any_price || size > LARGE_MAX) && size != 0 && size < isize::MAX as usize;
-            let done = stays && I::process().memory.resize_huge(start, size);
-            if done {
-                forget_behind(start, size, asked, slot.min(entry.usable()));
-                write_canary::<I>(start, size, entry.usable());
-            }
-            done
-        }
-    }
-}
-
-/// A run of which `old` bytes were asked for, and `slot` may be touched, becomes one of which `new` are. False if the kernel will not have it.
-fn resize_run<I: Instance>(page: &Page, old: usize, new: usize, slot: usize) -> bool {
-    let (start, run) = (page.start(), run_of::<I>(page));
-    let memory = &I::process().memory;
-    forget_behind(start, new, old, slot);
-    let fits = memory.fit(&run, slot, memory.whole_pages(&run, new));
-    note_run::<I>(start, if fits { new } else { old });
-    fits
-}
-
-/// A block of `size` bytes, of which `old` were asked for, becomes one of which `new` are.
-fn resize_block<I: Instance>(start: NonNull<u8>, old: usize, new: usize, size: usize) {
-    evidence::clear(start, old.min(new), old, size);
-    // SAFETY: the block is live, and reads zero behind what is asked for now.
-    unsafe { live::note(start, new, size, key::<I>()) };
 }

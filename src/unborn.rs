@@ -16,7 +16,7 @@ use core::ptr::{self, NonNull};
 
 use crate::{
     config::{CHUNK, EXTENSION, GRANULE, LARGE_MAX, MEDIUM_MAX, SLICE},
-    large::SIZE_MAX,
+    large::{Cleaner, SIZE_MAX},
     live,
     portion::Portion,
     process::{Instance, NO_HEAP},
@@ -47,7 +47,12 @@ pub fn allocate<I: Instance>(size: usize, align: usize) -> *mut u8 {
     // Whole OS pages, behind which there is no room for a canary.
     let size = size.max(LARGE_MAX + SLICE).next_multiple_of(EXTENSION);
     let huge = I::process().memory.claim_huge(size, align.max(CHUNK));
-    huge.map_or(ptr::null_mut(), |(block, _)| block.as_ptr())
+    huge.map_or(ptr::null_mut(), |(block, dirty)| {
+        if secure::is_on::<I>() {
+            Cleaner::First(dirty).clear(block, size);
+        }
+        block.as_ptr()
+    })
 }
 
 /// A block of a class, of which `size` bytes are asked for, from a heap that has no thread.

@@ -10,7 +10,10 @@ use common::{
     boundaries,
     trace::{Step, Trace, Verb},
 };
-use ralloc::{Hardened, Instance, c_abi, native};
+use ralloc::{
+    Hardened, Instance, c_abi, native,
+    platform::{Platform, System},
+};
 use std::{
     collections::HashMap,
     ptr::NonNull,
@@ -296,6 +299,49 @@ fn the_addresses_of_large_blocks_rest_when_they_are_freed() {
             live.into_iter().for_each(Held::free);
         }
     });
+}
+
+/// A huge block that grows moves by its pages: what it leaves is kept from everybody as if it had been freed.
+#[test]
+fn the_addresses_that_a_block_grows_out_of_rest() {
+    common::run_tuned::<Hardened, _>(Kernel::real(), || {
+        for _ in 0..3 {
+            let held = allocate(5 * MIB, 0, 1);
+            let old = held.start.addr().get();
+            let grown = held.resize(20 * MIB);
+            assert_ne!(grown.start.addr().get(), old);
+            let place = NonNull::new(std::ptr::without_provenance_mut(old)).expect("an address");
+            assert!(!System.reserve(place, 4 * MIB), "nobody else gets it");
+            let live: Vec<_> = (0..7).map(|_| allocate(5 * MIB, 0, 2)).collect();
+            for held in &live {
+                let start = held.start.addr().get();
+                assert!(start + 5 * MIB <= old || old + 5 * MIB <= start);
+            }
+            live.into_iter().chain([grown]).for_each(Held::free);
+            verify();
+        }
+    });
+}
+
+/// Of a chain of freed huge blocks each larger than the last the pages come back under other addresses, made longer, and read zero.
+#[test]
+fn huge_blocks_that_come_and_go_read_zero() {
+    for kernel in [Kernel::real(), Kernel::short_of_guards(5)] {
+        common::run_tuned::<Hardened, _>(kernel, || {
+            let mut live: Vec<Held> = Vec::new();
+            for step in 0..24_usize {
+                let size = 3 * MIB + step * 37 % 11 * MIB + step;
+                live.push(allocate(size, 0, step as u8));
+                let held = live.swap_remove(step * 7 % live.len());
+                live.push(held.resize(size / 2 + 4 * MIB));
+                if live.len() > 5 {
+                    live.swap_remove(step % 5).free();
+                }
+            }
+            live.into_iter().for_each(Held::free);
+            verify();
+        });
+    }
 }
 
 #[test]

@@ -51,6 +51,9 @@ macro_rules! forward_function {
     (extend, $($to:tt)+) => {
         $crate::forward_safe!(extend(end: core::ptr::NonNull<u8>, additional: usize) -> bool, $($to)+);
     };
+    (reserve, $($to:tt)+) => {
+        $crate::forward_safe!(reserve(base: core::ptr::NonNull<u8>, size: usize) -> bool, $($to)+);
+    };
     (arm_thread_exit, $($to:tt)+) => { $crate::forward_safe!(arm_thread_exit() -> bool, $($to)+); };
     (install, $($to:tt)+) => { $crate::forward_safe!(install(hooks: $crate::Hooks) -> (), $($to)+); };
     (entropy, $($to:tt)+) => { $crate::forward_safe!(entropy() -> usize, $($to)+); };
@@ -107,6 +110,9 @@ macro_rules! forward_function {
     };
     (unguard, $($to:tt)+) => {
         $crate::forward_unsafe!(unguard(base: core::ptr::NonNull<u8>, size: usize) -> bool, $($to)+);
+    };
+    (hide, $($to:tt)+) => {
+        $crate::forward_unsafe!(hide(base: core::ptr::NonNull<u8>, size: usize) -> bool, $($to)+);
     };
     (expect_use, $($to:tt)+) => {
         $crate::forward_unsafe!(expect_use(base: core::ptr::NonNull<u8>, size: usize) -> (), $($to)+);

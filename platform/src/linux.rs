@@ -111,8 +111,18 @@ unsafe impl Platform for Linux {
 
     unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
         let rights = mm::MprotectFlags::READ | mm::MprotectFlags::WRITE;
-        // SAFETY: the range is ours and without frames: it has been mapped afresh by `guard`.
+        // SAFETY: the range is ours, and nobody else uses it.
         ask(|| unsafe { mm::mprotect(base.as_ptr().cast(), size, rights) }).is_ok()
+    }
+
+    unsafe fn hide(&self, base: NonNull<u8>, size: usize) -> bool {
+        let rights = mm::MprotectFlags::empty();
+        // SAFETY: the range is ours, and nobody needs to reach it, by the caller's promise.
+        ask(|| unsafe { mm::mprotect(base.as_ptr().cast(), size, rights) }).is_ok()
+    }
+
+    fn reserve(&self, base: NonNull<u8>, size: usize) -> bool {
+        ask(|| map_exactly(base.addr().get(), size, ProtFlags::empty())).is_some()
     }
 
     unsafe fn expect_use(&self, base: NonNull<u8>, size: usize) {

@@ -3,8 +3,11 @@
 //! What the clauses say about threads and `fork` is in `hooks.rs`.
 
 mod common;
+#[path = "contract/guards.rs"]
+mod guards;
 
 use common::{at, bytes, holds, map, read_faults, resident_pages, unmap};
+use guards::*;
 use ralloc_platform::{
     EINVAL, ENOMEM, Platform, System, errno, set_errno,
     sim::{Rules, Sim},
@@ -58,6 +61,8 @@ for_each_kernel! {
     purged_memory_reads_zero_and_has_no_frames
     purge_takes_no_more_than_it_is_told
     guarded_memory_faults_and_comes_back_as_zeros
+    hidden_memory_faults_and_comes_back_as_it_was
+    reserved_addresses_fault_and_are_nobody_elses
     many_threads_map_at_once
     entropy_does_not_repeat
     yield_now_returns
@@ -251,34 +256,6 @@ fn purge_takes_no_more_than_it_is_told(kernel: &impl Platform) {
     assert!(memory[..3 * page].iter().all(|&byte| byte == 7));
     assert!(memory[3 * page..6 * page].iter().all(|&byte| byte == 0));
     assert!(memory[6 * page..].iter().all(|&byte| byte == 7));
-    // SAFETY: mapped above, and not used below.
-    unsafe { unmap(kernel, base, 9 * page) };
-}
-
-/// A kernel may have no such call; then nothing has changed.
-fn guarded_memory_faults_and_comes_back_as_zeros(kernel: &impl Platform) {
-    let page = kernel.page_size();
-    let base = map(kernel, 9 * page, page);
-    // SAFETY: just mapped, known to this test alone.
-    unsafe { bytes(base, 9 * page) }.fill(7);
-    let guard = || {
-        // SAFETY: the contents of the middle are not needed.
-        unsafe { kernel.guard(at(base, 3 * page), 3 * page) }
-    };
-    if guard() {
-        assert!(read_faults(|| at(base, 3 * page)) && read_faults(|| at(base, 6 * page - 1)));
-        // SAFETY: guarded above, and nobody else's.
-        assert!(unsafe { kernel.unguard(at(base, 3 * page), 3 * page) });
-        // SAFETY: memory again.
-        assert!(unsafe { holds(at(base, 3 * page), 3 * page, 0) });
-    } else {
-        // SAFETY: as it was.
-        assert!(unsafe { holds(at(base, 3 * page), 3 * page, 7) });
-    }
-    for part in [base, at(base, 6 * page)] {
-        // SAFETY: what was never guarded.
-        assert!(unsafe { holds(part, 3 * page, 7) });
-    }
     // SAFETY: mapped above, and not used below.
     unsafe { unmap(kernel, base, 9 * page) };
 }

@@ -267,6 +267,19 @@ unsafe impl Platform for Kernel {
         self.makes_guard() && unsafe { System.guard(base, size) }
     }
 
+    unsafe fn hide(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _call = self.call();
+        // SAFETY: the caller's promise.
+        self.makes_guard() && unsafe { System.hide(base, size) }
+    }
+
+    fn reserve(&self, base: NonNull<u8>, size: usize) -> bool {
+        let _call = self.call();
+        let done = self.makes_guard() && System.reserve(base, size);
+        self.count(done, size, 0);
+        done
+    }
+
     unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
         let _call = self.call();
         // SAFETY: the caller's promise.

@@ -161,9 +161,14 @@ fn a_block_moves_while_another_takes_its_place() {
             world::reuse_addresses();
             let block = claim(memory, 1);
             let mover = world::spawn(move || {
-                let moved = memory
-                    .huge
-                    .relocate(block, 2 * CHUNK, &memory.chunks, &memory.kernel);
+                let moved = memory.huge.relocate(
+                    block,
+                    (2 * CHUNK, 2 * CHUNK),
+                    &memory.chunks,
+                    &memory.kernel,
+                    // SAFETY: the thread holds the block.
+                    || unsafe { memory.kernel.relocate(block, CHUNK, 2 * CHUNK, CHUNK) },
+                );
                 let moved = moved.expect("the kernel moves it");
                 use_block(memory, moved, 2);
                 release(memory, moved, 2);
