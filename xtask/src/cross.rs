@@ -38,7 +38,7 @@ struct Elsewhere {
     traits: &'static [&'static str],
 }
 
-const ELSEWHERE: [Elsewhere; 8] = [
+const ELSEWHERE: [Elsewhere; 9] = [
     Elsewhere {
         name: "aarch64",
         about: "preloaded, glibc, under qemu",
@@ -49,6 +49,17 @@ const ELSEWHERE: [Elsewhere; 8] = [
         packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
         emulated: Some(("/usr/aarch64-linux-gnu", "qemu-aarch64")),
         traits: &["aarch64", "foreign"],
+    },
+    Elsewhere {
+        name: "aarch64-16k",
+        about: "the same with OS pages of 16 KiB",
+        target: Some("aarch64-unknown-linux-gnu"),
+        cc: "aarch64-linux-gnu-gcc",
+        cxx: "aarch64-linux-gnu-g++",
+        cxx_packages: "g++-aarch64-linux-gnu",
+        packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
+        emulated: Some(("/usr/aarch64-linux-gnu", "qemu-aarch64 -p 16384")),
+        traits: &["aarch64", "16k", "foreign"],
     },
     Elsewhere {
         name: "aarch64-64k",
@@ -305,8 +316,8 @@ impl Elsewhere {
                 return Ok(Err(Outcome::skipped(reason)));
             }
         };
-        // The size of pages is found out when the library runs.
-        let folder = cargo::target()?.join(self.name.trim_end_matches("-64k"));
+        // The size of pages is found out when the library runs: one is for all of them.
+        let folder = cargo::target()?.join(self.traits[0]);
         let words = ["build", "--release", "--package", "libralloc", "--lib"];
         let mut command = cargo::command(&words);
         command

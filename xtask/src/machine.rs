@@ -8,7 +8,7 @@
 //! | `valgrind` | the program runs under it |
 //! | `qemu` | the processor is emulated, and so are the system calls |
 //! | `32-bit` | as pointers are |
-//! | `64k` | the size of OS pages |
+//! | `16k`, `64k` | the size of OS pages |
 //! | `keyed` | there is no assembler for the words of a thread: a thread key leads to them |
 //! | `foreign` | the programs of the host are of another processor, or use another C library |
 //! | `musl` | the C library is musl, not glibc |

@@ -13,6 +13,7 @@ use crate::{
     header::Header,
     needs::{self, Needs},
     process,
+    redox::toolchain,
     report::{Outcome, Report},
     unit,
 };
@@ -89,7 +90,7 @@ const UNIX: Name = Name {
 };
 
 /// A system for which only the static library is built here: what it runs on is not.
-const BUILT: [(Name, &str); 5] = [
+const BUILT: [(Name, &str); 7] = [
     (
         Name {
             key: "freebsd",
@@ -103,6 +104,20 @@ const BUILT: [(Name, &str); 5] = [
             about: "NetBSD x86_64, static library",
         },
         "x86_64-unknown-netbsd",
+    ),
+    (
+        Name {
+            key: "openbsd",
+            about: "OpenBSD x86_64, static library",
+        },
+        "x86_64-unknown-openbsd",
+    ),
+    (
+        Name {
+            key: "dragonfly",
+            about: "DragonFly BSD x86_64, static library",
+        },
+        "x86_64-unknown-dragonfly",
     ),
     (
         Name {
@@ -252,20 +267,23 @@ fn no_core(target: &str) -> Outcome {
     ))
 }
 
-/// `libralloc.a` for a target whose linker is not needed for that.
+/// `libralloc.a` for a target whose linker is not needed for that. Where rustup has no core library, it is built from source.
 fn static_library(target: &str) -> Result<Outcome> {
-    match cross::core_library(target)? {
-        Core::Built => {}
-        _ => return Ok(no_core(target)),
-    }
-    let words = ["rustc", "--release", "--package", "libralloc", "--lib"];
-    let mut command = cargo::command(&words);
+    let mut command = match cross::core_library(target)? {
+        Core::Built => cargo::command(&["rustc"]),
+        _ => match toolchain::find()? {
+            Some(toolchain) => toolchain.cargo("rustc"),
+            None => return Ok(Outcome::skipped(toolchain::MISSING)),
+        },
+    };
     command
+        .args(["--release", "--package", "libralloc", "--lib"])
         .args(["--no-default-features", "--crate-type", "staticlib"])
         // Whole-program optimisation is not what is tested here.
         .args(["--config", "profile.release.lto=false"])
         .args(["--target", target, "--target-dir"])
-        .arg(folder()?);
+        .arg(folder()?)
+        .current_dir(cargo::root());
     let ended = process::run(&mut command, LIMIT)?;
     let folder = folder()?.join(target).join("release");
     let library = ["libralloc.a", "ralloc.lib"].map(|name| folder.join(name));

@@ -8,7 +8,7 @@
 mod machine;
 mod programs;
 mod redoxer;
-mod toolchain;
+pub(crate) mod toolchain;
 
 use self::toolchain::Toolchain;
 use crate::{

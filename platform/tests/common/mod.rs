@@ -142,11 +142,16 @@ pub fn at(base: NonNull<u8>, offset: usize) -> NonNull<u8> {
 /// How many OS pages of a mapped range have frames.
 #[cfg(unix)]
 pub fn resident_pages(base: NonNull<u8>, size: usize, page: usize) -> usize {
-    let mut pages = vec![0_u8; size / page];
-    // SAFETY: asks about a range, and writes one byte for each of its pages.
-    let done = unsafe { libc::mincore(base.as_ptr().cast(), size, pages.as_mut_ptr().cast()) };
-    assert_eq!(done, 0, "all of the range is mapped");
-    pages.iter().filter(|&&state| state & 1 == 1).count()
+    let has_frames = |&offset: &usize| {
+        // One byte for each page: of the host where an emulator passes the question on, and its pages may be smaller.
+        let mut states = vec![0_u8; page / 4096];
+        let place = at(base, offset).as_ptr().cast();
+        // SAFETY: asks about a page of the range, and writes no more than there is room for.
+        let done = unsafe { libc::mincore(place, page, states.as_mut_ptr().cast()) };
+        assert_eq!(done, 0, "all of the range is mapped");
+        states.iter().any(|state| state & 1 == 1)
+    };
+    (0..size).step_by(page).filter(has_frames).count()
 }
 
 /// As above, as the working set has it.

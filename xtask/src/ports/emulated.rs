@@ -16,7 +16,7 @@ pub(super) struct Emulated {
     packages: &'static str,
 }
 
-pub(super) const EMULATED: [Emulated; 6] = [
+pub(super) const EMULATED: [Emulated; 7] = [
     Emulated {
         name: Name {
             key: "aarch64",
@@ -25,6 +25,17 @@ pub(super) const EMULATED: [Emulated; 6] = [
         target: "aarch64-unknown-linux-gnu",
         linker: "aarch64-linux-gnu-gcc",
         emulator: "qemu-aarch64",
+        root: Some("/usr/aarch64-linux-gnu"),
+        packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
+    },
+    Emulated {
+        name: Name {
+            key: "aarch64-16k",
+            about: "Rust tests on aarch64, OS pages of 16 KiB, under qemu",
+        },
+        target: "aarch64-unknown-linux-gnu",
+        linker: "aarch64-linux-gnu-gcc",
+        emulator: "qemu-aarch64 -p 16384",
         root: Some("/usr/aarch64-linux-gnu"),
         packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user",
     },

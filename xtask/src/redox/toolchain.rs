@@ -1,6 +1,6 @@
-//! A compiler that builds for Redox.
+//! A compiler that builds for Redox, and for other systems for which rustup has no libraries.
 //!
-//! Few come with the libraries for it, so they are built from source. That is an unstable option of cargo, which
+//! Few come with them, so they are built from source. That is an unstable option of cargo, which
 //! `RUSTC_BOOTSTRAP` allows to a stable one; the sources come with rustup's component `rust-src`, or with Debian's packages,
 //! which have a compiler of their own and do not disturb rustup.
 
@@ -15,7 +15,7 @@ use std::{
 };
 
 /// What to say where there is none.
-pub(super) const MISSING: &str = "needs the sources of the standard library: `rustup component add rust-src`, or on Debian \
+pub(crate) const MISSING: &str = "needs the sources of the standard library: `rustup component add rust-src`, or on Debian \
     `apt-get install rustc-web cargo-web rust-web-src`";
 
 /// What Debian has.
@@ -26,7 +26,7 @@ const HEADER: &str = "# needs: /usr/bin/rustc /usr/bin/cargo\n\
 const DEBIAN: &str = "/usr/bin";
 
 /// A compiler and its cargo.
-pub(super) struct Toolchain {
+pub(crate) struct Toolchain {
     cargo: PathBuf,
     rustc: PathBuf,
 }
@@ -42,7 +42,7 @@ impl Toolchain {
     }
 
     /// A command of cargo that builds the libraries from source too.
-    pub(super) fn cargo(&self, verb: &str) -> Command {
+    pub(crate) fn cargo(&self, verb: &str) -> Command {
         let mut command = clean(&self.cargo);
         command
             .arg(verb)
@@ -70,7 +70,7 @@ fn clean(program: &Path) -> Command {
 }
 
 /// The first of: the toolchain in use, any other of rustup's, Debian's, which is installed where that is allowed.
-pub(super) fn find() -> Result<Option<Toolchain>> {
+pub(crate) fn find() -> Result<Option<Toolchain>> {
     let ours = ["cargo", "rustc"].map(PathBuf::from);
     let [cargo, rustc] = ours;
     if let Some(found) = Toolchain::with_sources(cargo, rustc).or_else(of_rustup) {
