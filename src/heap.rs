@@ -144,17 +144,24 @@ impl Heap {
             } else if !page.extendable() {
                 queue.remove(page);
                 page.fill();
+            } else if page.extends_into_touched() {
+                return Some(self.extend(page, class, portion.again));
             } else if portion.fresh == 0 {
                 return None;
             } else {
-                // Another page may be the empty one.
-                if page.is_empty() {
-                    self.idle.set(self.idle.get() & !class.bit());
-                }
-                let Extension { first, zeroed } = page.extend(portion.fresh);
-                return Some(Refill { first, zeroed });
+                return Some(self.extend(page, class, portion.fresh));
             }
         }
+    }
+
+    /// Initialise up to `most` blocks of `page`, which has some left.
+    fn extend(&self, page: &Page, class: SizeClass, most: usize) -> Refill {
+        // Another page may be the empty one.
+        if page.is_empty() {
+            self.idle.set(self.idle.get() & !class.bit());
+        }
+        let Extension { first, zeroed } = page.extend(most);
+        Refill { first, zeroed }
     }
 
     /// A block of `class` from the current page.

@@ -50,8 +50,9 @@ pub(crate) struct Page {
     slices: Cell<u8>,
     /// In the record of a later slice: how many slices before it the page or run begins. Constant.
     pub(crate) head_distance: Cell<u8>,
-    /// Whether memory after the initialised blocks reads zero. Owner only.
-    clean: Cell<bool>,
+    /// Bytes from the start of the first slice, in units of [`EXTENSION`], that may have been written to before the first of today's
+    /// blocks was initialised. What lies behind them and behind the initialised blocks reads zero. Owner only.
+    touched: Cell<u8>,
     /// Whether the page has nothing to give and is in no queue. Owner only.
     full: Cell<bool>,
     /// Blocks that have come home from other threads since the list was last put in order. Owner only.
@@ -85,7 +86,11 @@ impl Page {
         self.class.set(class.index() as u8);
         self.slices.set(class.page_slices() as u8);
         self.head_distance.set(0);
-        self.clean.set(clean);
+        self.touched.set(if clean {
+            0
+        } else {
+            (class.page_slices() * SLICE / EXTENSION) as u8
+        });
         self.full.set(false);
         self.arrivals.set(0);
     }
@@ -215,13 +220,24 @@ impl Page {
 
     /// Slices of the page, from the first on, that may have been written to.
     pub(crate) fn touched_slices(&self) -> usize {
-        let end = self.offset_in_first_slice()
-            + self.initialised.get() as usize * self.block_size.get() as usize;
-        if self.clean.get() {
-            end.div_ceil(SLICE)
-        } else {
-            self.slices()
-        }
+        self.touched_end().div_ceil(SLICE)
+    }
+
+    /// Bytes from the start of the first slice that may have been written to.
+    fn touched_end(&self) -> usize {
+        self.initialised_end()
+            .max(usize::from(self.touched.get()) * EXTENSION)
+    }
+
+    /// Where the initialised blocks end, from the start of the first slice.
+    fn initialised_end(&self) -> usize {
+        self.offset_in_first_slice()
+            + self.initialised.get() as usize * self.block_size.get() as usize
+    }
+
+    /// Whether a block can be initialised that begins in memory that may have been written to.
+    pub(crate) fn extends_into_touched(&self) -> bool {
+        self.extendable() && self.initialised_end() < usize::from(self.touched.get()) * EXTENSION
     }
 
     /// Take up to `limit` blocks off `free`.
@@ -286,16 +302,14 @@ impl Page {
         let room = EXTENSION - (start.as_ptr().addr() & (EXTENSION - 1));
         let left = usize::from(self.capacity.get() - self.initialised.get());
         let count = room.div_ceil(size).min(limit).min(left);
+        let zeroed = !self.extends_into_touched();
         // SAFETY: these blocks belong to the page and have never been given out.
         let first = unsafe { Block::from_ptr(start) };
         // SAFETY: `count` blocks are left in the page.
         unsafe { free_list::lay(first, size, count) };
         self.initialised.set(self.initialised.get() + count as u16);
         self.used.set(self.used.get() + count as u32);
-        Extension {
-            first,
-            zeroed: self.clean.get(),
-        }
+        Extension { first, zeroed }
     }
 
     /// Forget the order of the blocks of an empty page: they will be handed out from the start of the page again,
@@ -303,8 +317,9 @@ impl Page {
     pub(crate) fn reset(&self) {
         debug_assert!(self.is_empty());
         self.free.set(0);
+        let touched = self.touched_end().div_ceil(EXTENSION);
+        self.touched.set(touched as u8);
         self.initialised.set(0);
-        self.clean.set(false);
     }
 
     /// Trust nothing about this page but which blocks are out: those that come home from now on may be reused.

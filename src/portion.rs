@@ -7,17 +7,13 @@ use crate::{config::Tuning, size_class::SizeClass};
 pub(crate) struct Portion {
     /// Of blocks that have come home.
     pub(crate) listed: usize,
-    /// Of blocks that have never been given out.
+    /// Of blocks that are initialised, in memory that has been written to.
+    pub(crate) again: usize,
+    /// The same, in memory that nobody has touched.
     pub(crate) fresh: usize,
 }
 
 impl Portion {
-    /// One block that has come home.
-    pub(crate) const LISTED: Self = Self {
-        listed: 1,
-        fresh: 0,
-    };
-
     /// One block.
     pub(crate) const ONE: Self = Self::at_most(1);
 
@@ -25,6 +21,7 @@ impl Portion {
     pub(crate) const fn at_most(blocks: usize) -> Self {
         Self {
             listed: blocks,
+            again: blocks,
             fresh: blocks,
         }
     }
@@ -32,6 +29,11 @@ impl Portion {
     /// Whether a list goes as it is.
     pub(crate) const fn is_whole(self) -> bool {
         self.listed == usize::MAX
+    }
+
+    /// The same, for which no memory is to be touched that has not been.
+    pub(crate) const fn touched(self) -> Self {
+        Self { fresh: 0, ..self }
     }
 
     /// For a free-list head of `class`. A list goes as it is where no other head could want a part of it: to cut it is to walk over
@@ -43,6 +45,10 @@ impl Portion {
         } else {
             fresh
         };
-        Self { listed, fresh }
+        Self {
+            listed,
+            again: fresh,
+            fresh,
+        }
     }
 }

@@ -30,6 +30,10 @@ const MEDIUM_CLASSES: usize = {
 /// Medium requests are told apart by the eighth of the doubling that they lie in.
 const EIGHTHS: usize = 8;
 
+/// Classes that lend to a small one: the next few. With 2 a server of 4,000 objects takes 1.03 times the memory, with 8 one thread that
+/// allocates for another takes 1.04 times.
+const SMALL_LENDERS: usize = 4;
+
 /// Number of small classes.
 pub(crate) const SMALL_CLASSES: usize = LINEAR + SMALL_DOUBLINGS * SMALL_PER_DOUBLING;
 /// Number of all classes.
@@ -153,13 +157,20 @@ impl SizeClass {
             .map(|class| Self(class as u8))
     }
 
-    /// The classes, smallest first, of which a block may stand for one of this medium class: up to four times as large, and as aligned.
+    /// The classes, smallest first, of which a block may stand for one of this class: up to four times as large, and as aligned. Of a
+    /// small class, the next few.
     pub(crate) fn lenders(self) -> impl Iterator<Item = Self> {
         let align = 1 << self.size().trailing_zeros();
+        let most = if self.is_small() {
+            SMALL_LENDERS
+        } else {
+            CLASSES
+        };
         Self::all()
             .skip(self.index() + 1)
             .take_while(move |class| class.size() <= 4 * self.size())
             .filter(move |class| class.size().is_multiple_of(align))
+            .take(most)
     }
 
     /// The class that serves what is rarely asked of this small one: of a power of two, which is a multiple of whatever this one's size is.

@@ -284,7 +284,7 @@ fn empty_heads<I: Instance>(heap: &'static Heap) {
     }
 }
 
-/// Check that every block in this thread's heads is of the class that the head serves. Returns how many there are.
+/// Check that every block in this thread's heads is of the class that the head serves, or was lent to it. Returns how many there are.
 pub(crate) fn check_heads<I: Instance>() -> usize {
     if I::Tuning::SECURITY {
         stock::<I>().inspect(|stock| quarantine::check::<I>(stock));
@@ -295,12 +295,14 @@ pub(crate) fn check_heads<I: Instance>() -> usize {
             // SAFETY: the head's list belongs to this thread.
             let blocks = unsafe { free_list::drain(head::<I>(granule)) };
             let class = SizeClass::of_granule(granule);
+            let lends = |other| I::Tuning::LENDS && class.lenders().any(|lender| lender == other);
             blocks
                 .inspect(|block| {
                     let (page, owner) = page_of(block.start());
                     assert!(
-                        !owner.has(Owner::RUN | Owner::UNOWNED) && page.class() == class,
-                        "a head has blocks of its class"
+                        !owner.has(Owner::RUN | Owner::UNOWNED)
+                            && (page.class() == class || lends(page.class())),
+                        "a head has blocks of its class, or of one that lends to it"
                     );
                 })
                 .count()

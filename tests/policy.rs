@@ -291,6 +291,47 @@ fn large_pages_back_what_is_used_from_end_to_end() {
     }
 }
 
+/// A policy that lends, when classes have had what they are lent first.
+struct LendsLater;
+
+impl Tuning for LendsLater {
+    const LENDS: bool = true;
+    const LENT_BYTES: usize = 0;
+}
+
+/// Blocks of 288 bytes that a refill brings.
+const IN_A_HEAD: usize = 4096 / 288;
+
+/// Of small blocks too: a free one of a class that is a little larger stands for one of a class that has none.
+#[test]
+fn a_small_block_that_lies_free_is_lent() {
+    for (name, kernel) in Kernel::all() {
+        common::run_tuned::<LendsLater, _>(kernel(), || {
+            let [stays, free, far, stays_too] = [320, 320, 640, 640].map(medium::<LendsLater>);
+            give_back::<LendsLater>([free, far]);
+            let block = medium::<LendsLater>(288);
+            assert_eq!(block, free, "{name}");
+            give_back::<LendsLater>([stays, block, stays_too]);
+        });
+    }
+}
+
+/// What a class has touched itself it uses before it is lent something, even if nothing of it is on a list.
+#[test]
+fn a_class_with_an_empty_page_is_lent_nothing() {
+    for (name, kernel) in Kernel::all() {
+        common::run_tuned::<LendsLater, _>(kernel(), || {
+            let first = medium::<LendsLater>(288);
+            let others: Vec<_> = (1..IN_A_HEAD).map(|_| medium::<LendsLater>(288)).collect();
+            let [stays, free] = [320, 320].map(medium::<LendsLater>);
+            give_back::<LendsLater>(others.into_iter().chain([first, free]));
+            let block = medium::<LendsLater>(288);
+            assert_eq!(block, first, "{name}");
+            give_back::<LendsLater>([stays, block]);
+        });
+    }
+}
+
 /// A policy that lends.
 struct Lends;
 

@@ -28,7 +28,8 @@ pub use words::{TcbWords, Words};
 
 /// The policy of relibc's allocator. What it keeps: with the default of 8 MiB the pages that a child of `fork` or an exit has to walk after a
 /// freed gibibyte were 32 KiB over 16 MiB, with this they are 12 MiB. What it touches: most processes are small, and a frame that is
-/// not touched is a fault that does not happen.
+/// not touched is a fault that does not happen. Pages that were empty for a while are given to other classes, which touch what the last had
+/// not: less often than by default, a server of 4,000 objects takes 0.95 of the memory.
 #[derive(Debug)]
 pub struct Policy;
 
@@ -36,6 +37,7 @@ impl ralloc::Tuning for Policy {
     const IDLE_FLOOR: usize = 6 << 20;
     const REFILL_BYTES: usize = 2 << 10;
     const LENDS: bool = true;
+    const TICK: u32 = 512;
 }
 
 /// What [`seam!`] names.
