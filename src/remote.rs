@@ -4,16 +4,34 @@
 //! No atomic operation per free; one exchange per batch. A block in a ring or an inbox still counts as used in its
 //! page, so the page cannot go away under it.
 
-use core::ptr::NonNull;
-
 use crate::{
     block::Block,
+    chunk::Chunk,
     config::{CHUNK, GRANULE, RING_SETS, RING_WAYS},
     free_list::{self, Link},
     live::Train,
     page::Page,
     primitive::{AtomicUsize, Cell, Ordering},
 };
+
+/// Places in a chunk at which blocks may begin.
+const PLACES: usize = CHUNK / GRANULE;
+
+/// Where a block lies in its chunk.
+fn place_of(block: Block) -> usize {
+    block.address() / GRANULE % PLACES
+}
+
+/// The block at a place in the chunk of another.
+///
+/// # Safety
+///
+/// A block in the allocator's hands lies there.
+unsafe fn at_place(other: Block, place: usize) -> Block {
+    let chunk = other.address() & !(CHUNK - 1);
+    // SAFETY: the caller's promise.
+    unsafe { Block::at(chunk + place * GRANULE) }
+}
 
 /// Blocks of one page, linked from `first` to `last`, on their way home.
 ///
@@ -56,10 +74,10 @@ impl Batch {
 
     fn seal_extent(&self) {
         if self.count > 1 {
-            let last = (self.last.address() & (CHUNK - 1)) / GRANULE;
+            let last = place_of(self.last);
             // SAFETY: a batch of more than one block has a second.
             let second = unsafe { Block::at(self.first.next()) };
-            second.set_second(self.count * (CHUNK / GRANULE) + last);
+            second.set_second(self.count * PLACES + last);
         }
     }
 
@@ -97,15 +115,13 @@ impl Batch {
         // SAFETY: the batch is not single, so it has a second block.
         let second = unsafe { Block::at(first.next()) };
         let extent = second.second();
-        let chunk = first.address() & !(CHUNK - 1);
-        let last = chunk + (extent % (CHUNK / GRANULE)) * GRANULE;
-        // SAFETY: `seal_extent` wrote the address of the last block, which lies in the same chunk.
-        let last = unsafe { Block::at(last) };
+        // SAFETY: `seal_extent` wrote the place of the last block, which lies in the same chunk.
+        let last = unsafe { at_place(first, extent % PLACES) };
         (
             Self {
                 first,
                 last,
-                count: extent / (CHUNK / GRANULE),
+                count: extent / PLACES,
             },
             next,
         )
@@ -230,31 +246,61 @@ unsafe fn batches(link: Link) -> impl Iterator<Item = Batch> {
     })
 }
 
-/// A batch in the making.
+/// A batch in the making. Its page is that at `slice` of the chunk in which its blocks lie.
+///
+/// Equation: there are blocks exactly when `first` is not 0, and when `count` is not.
 struct Slot {
-    page: Cell<Option<NonNull<Page>>>,
     first: Cell<Link>,
-    last: Cell<Link>,
-    count: Cell<u32>,
+    /// The place of the last block.
+    last: Cell<u32>,
+    /// A page has no more blocks than this can count.
+    count: Cell<u16>,
+    slice: Cell<u8>,
 }
 
 impl Slot {
+    /// Whether there are blocks of `page`.
+    #[inline]
+    fn is_of(&self, page: &Page) -> bool {
+        let apart = self.first.get() ^ core::ptr::from_ref(page).addr();
+        apart < CHUNK && usize::from(self.slice.get()) == page.slice()
+    }
+
+    /// The page that there are blocks of.
+    fn page(&self) -> Option<&Page> {
+        // SAFETY: a slot with blocks holds the ends of a list in our hands; one without holds 0.
+        let first = unsafe { Block::from_link(self.first.get()) }?;
+        // SAFETY: a block in our hands counts as used, so its chunk is mapped.
+        let chunk = unsafe { Chunk::of(first.start()) };
+        Some(chunk.page(self.slice.get().into()))
+    }
+
+    fn count(&self) -> u32 {
+        self.count.get().into()
+    }
+
+    /// Bytes of the blocks.
+    fn bytes(&self) -> u32 {
+        // Constant while blocks of the page are used.
+        let size = self.page().map_or(0, |page| page.block_size.get());
+        self.count() * size
+    }
+
     /// Take the batch out.
     fn empty(&self) -> Option<Batch> {
-        self.page.set(None);
-        let count = self.count.replace(0) as usize;
-        // SAFETY: a slot with blocks holds the ends of a list in our hands; one without holds 0.
+        let count = self.count.replace(0).into();
+        // SAFETY: as in `page`.
         let first = unsafe { Block::from_link(self.first.replace(0)) }?;
-        // SAFETY: as above.
-        let last = unsafe { Block::from_link(self.last.get()) }?;
+        // SAFETY: the last block is in our hands as well.
+        let last = unsafe { at_place(first, self.last.get() as usize) };
         Some(Batch { first, last, count })
     }
 
-    fn open(&self, page: NonNull<Page>, block: Block) {
+    fn open(&self, page: &Page, block: Block) {
         block.set_next(0);
-        self.page.set(Some(page));
+        self.slice.set(page.slice() as u8);
         self.first.set(block.address());
-        self.last.set(block.address());
+        self.last.set(place_of(block) as u32);
         self.count.set(1);
     }
 
@@ -281,24 +327,19 @@ impl Ring {
         self.blocks.set(self.blocks.get() + 1);
         self.bytes.set(self.bytes.get() + page.block_size.get());
         let set = &self.slots[Self::set_of(page)];
-        let page = NonNull::from(page);
         for slot in set {
-            if slot.page.get() == Some(page) {
+            if slot.is_of(page) {
                 slot.add(block);
                 return None;
             }
         }
         // A free way, else the one with the longer batch: it has saved the most already.
-        let slot = set.iter().max_by_key(|slot| match slot.count.get() {
+        let slot = set.iter().max_by_key(|slot| match slot.count() {
             0 => u32::MAX,
             count => count,
         })?;
-        let size = slot.page.get().map_or(0, |page| {
-            // SAFETY: a block of the page is in the slot, so the page is still there; its block size is constant.
-            unsafe { page.as_ref() }.block_size.get()
-        });
-        self.blocks.set(self.blocks.get() - slot.count.get());
-        self.bytes.set(self.bytes.get() - slot.count.get() * size);
+        self.bytes.set(self.bytes.get() - slot.bytes());
+        self.blocks.set(self.blocks.get() - slot.count());
         let evicted = slot.empty();
         slot.open(page, block);
         if cfg!(debug_assertions) {
@@ -324,12 +365,9 @@ impl Ring {
     pub(crate) fn check(&self) -> usize {
         let (mut blocks, mut bytes) = (0, 0);
         for slot in self.slots.iter().flatten() {
-            assert!(slot.page.get().is_some() == (slot.count.get() != 0));
-            if let Some(page) = slot.page.get() {
-                blocks += slot.count.get();
-                // SAFETY: as in `add`.
-                bytes += slot.count.get() * unsafe { page.as_ref() }.block_size.get();
-            }
+            assert!(slot.page().is_some() == (slot.count() != 0));
+            blocks += slot.count();
+            bytes += slot.bytes();
         }
         assert!(
             self.blocks.get() == blocks && self.bytes.get() == bytes,
