@@ -24,7 +24,8 @@ use crate::{
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
     queue::Queue,
     recent::Recent,
-    remote::{Batch, Inbox, Ring},
+    remote::{Batch, Inbox},
+    ring::Ring,
     room::ones,
     size_class::{CLASSES, SizeClass},
 };

@@ -33,7 +33,7 @@
 //! | layer | modules | what is there |
 //! |---|---|---|
 //! | numbers | `config` `size_class` `portion` | constants asserted against each other; which block size serves a request; how many blocks a refill brings |
-//! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `room` `chunk_table` `growth` `recent` `purge` `huge_cache` `parked` `huge` `remote` | what memory looks like, and the lock-free tables over it |
+//! | shapes | `fatal` `block` `free_list` `page` `queue` `cold` `chunk` `canary` `live` `chunk_entry` `chunk_map` `donated` `room` `chunk_table` `growth` `recent` `purge` `huge_cache` `parked` `huge` `remote` `ring` | what memory looks like, and the lock-free tables over it |
 //! | owners | `memory` `idle` `dense` `guard` `slot` `lent` `heap` `stock` `directory` `process` `counts` `quarantine` `thread` | who may touch what, and how it changes hands |
 //! | doors: what they share | `lend` `large` `foreign` `evidence` `secure` `secure_resize` `resize` | refills, and loans between classes; blocks above 32 KiB; pointers that are not ours; the verbs and the sizes of the security build; sizes |
 //! | doors: verbs | [`alloc`](mod@alloc) (READ SECOND) [`unborn`] `odd` `partial` [`oom`] `thread_oom` [`native`] | allocate, free, reallocate; any alignment; blocks in parts; no memory; all of it with sizes |
@@ -123,6 +123,7 @@ mod huge_cache;
 mod parked;
 mod huge;
 mod remote;
+mod ring;
 mod record;
 mod waiting;
 

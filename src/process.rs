@@ -103,10 +103,6 @@ pub(crate) const HEAP: usize = HEADS;
 /// Stands for a thread without a heap, where the address of the holder's heap is asked for.
 pub(crate) const NO_HEAP: usize = 1;
 
-/// Most blocks of a larger class that a class gets at a time. With 2 a server of 4,000 objects takes 1.02 times the memory: those that are in
-/// a head come home together.
-const LOAN: usize = 8;
-
 /// How often a thread tries to share the commons before it takes a page of its own.
 pub(crate) const SHARE_TRIES: usize = 16;
 
@@ -161,16 +157,16 @@ impl<I: Instance> Process<I> {
             .or_else(|| heap.open_page(class, &self.memory).then(own).flatten())
     }
 
-    /// Blocks in memory that has been touched: of `class`, or a few of one that may stand for it.
+    /// Blocks in memory that has been touched: of `class`, or of one that may stand for it.
     fn lend(&self, heap: &Heap, class: SizeClass, portion: Portion) -> Option<Refill> {
-        if !I::Tuning::LENDS || I::Tuning::SECURITY {
+        if !I::Tuning::LENDS || I::Tuning::SECURITY || class.has_one_head() {
             return None;
         }
         let inspect = |_: &Page| {};
         let own = portion.touched();
         let own = heap.refill::<I::Tuning>(class, own, || self.collect(heap), inspect);
         own.or_else(|| {
-            let loan = Portion::at_most(LOAN.min(portion.fresh)).touched();
+            let loan = Portion::at_most(portion.fresh).touched();
             class
                 .lenders()
                 .find_map(|lender| heap.refill::<I::Tuning>(lender, loan, || {}, inspect))
