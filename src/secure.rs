@@ -190,8 +190,14 @@ fn restock<I: Instance>(heap: &Heap, stock: &Stock, class: SizeClass) {
         thread::arm::<I>();
     }
     let (reserve, most) = (Stock::reserve(class), Stock::capacity(class));
+    // A thread of a crowd has as few as can be, of pages that it shares: what it frees of them goes home at once.
+    let newcomer = heap.is_newcomer::<I::Tuning>();
     // As much room is left for what is freed.
-    let enough = (reserve + most).div_ceil(2).max(reserve + 1);
+    let enough = if newcomer {
+        reserve + 1
+    } else {
+        (reserve + most).div_ceil(2).max(reserve + 1)
+    };
     while stock.count(class) < enough {
         match pop::<I>(heap, class) {
             Some(block) => stock.put(class, open(block, class.size(), false)),
@@ -199,8 +205,9 @@ fn restock<I: Instance>(heap: &Heap, stock: &Stock, class: SizeClass) {
         };
     }
     while stock.count(class) <= reserve {
-        let missing = enough - stock.count(class);
-        let Some(refill) = process.refill(heap, class, Portion::at_most(missing)) else {
+        let missing = Portion::at_most(enough - stock.count(class));
+        let shared = newcomer.then(|| process.share(class, missing)).flatten();
+        let Some(refill) = shared.or_else(|| process.refill(heap, class, missing)) else {
             break;
         };
         // SAFETY: the batch is ours; it was looked at before it was taken.
