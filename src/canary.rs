@@ -5,7 +5,7 @@
 
 use core::ptr::NonNull;
 
-use crate::config::EXTENSION;
+use crate::config::{EXTENSION, GRANULE};
 
 /// Bytes of a word of the pattern.
 const WORD: usize = size_of::<u64>();
@@ -141,20 +141,39 @@ pub(crate) unsafe fn is_whole(start: NonNull<u8>, asked: usize, size: usize, key
 /// The most bytes of a block that are cleared and looked at without a loop.
 pub(crate) const SHORT: usize = 128;
 
-/// All bits of the `N` words at each of two places.
-///
-/// # Safety
-///
-/// They are the caller's.
-#[inline(always)]
-unsafe fn bits<const N: usize>(one: NonNull<u8>, other: NonNull<u8>) -> u64 {
-    // SAFETY: the caller's promise.
-    let one: [u64; N] = unsafe { one.cast().read() };
-    // SAFETY: as above.
-    let other: [u64; N] = unsafe { other.cast().read() };
-    let both: [u64; N] = core::array::from_fn(|word| one[word] | other[word]);
-    both.iter().fold(0, |bits, word| bits | word)
+/// Words of a block, aligned as its granules are: processors read and combine them in one instruction then.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Words<const N: usize>([u64; N]);
+
+impl<const N: usize> Words<N> {
+    /// # Safety
+    ///
+    /// So many words at `start`, a multiple of the granule, are the caller's.
+    #[inline(always)]
+    unsafe fn at(start: NonNull<u8>) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { start.cast().read() }
+    }
+
+    /// The bits of both.
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        Self(core::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
+    /// Whether all are 0. Combined two by two, which is how vectors are.
+    #[inline(always)]
+    fn is_zero(self) -> bool {
+        let mut pair = [0; 2];
+        for (word, bits) in self.0.iter().enumerate() {
+            pair[word % 2] |= bits;
+        }
+        pair[0] | pair[1] == 0
+    }
 }
+
+const _: () = assert!(align_of::<Words<2>>() == GRANULE);
 
 /// Whether a block of at most [`SHORT`] bytes reads zero.
 ///
@@ -163,18 +182,30 @@ unsafe fn bits<const N: usize>(one: NonNull<u8>, other: NonNull<u8>) -> u64 {
 /// The block is the caller's; its size is a multiple of 16, and 32 at least.
 #[inline(always)]
 pub(crate) unsafe fn is_short_zero(start: NonNull<u8>, size: usize) -> bool {
-    let bits = if size <= 64 {
+    if size <= 64 {
         // SAFETY: the last half, which may overlap the first.
         let last = unsafe { start.add(size - 32) };
         // SAFETY: both lie in the block.
-        unsafe { bits::<4>(start, last) }
+        unsafe { are_zero::<4>(start, last) }
     } else {
         // SAFETY: as above.
         let last = unsafe { start.add(size - 64) };
         // SAFETY: as above.
-        unsafe { bits::<8>(start, last) }
-    };
-    bits == 0
+        unsafe { are_zero::<8>(start, last) }
+    }
+}
+
+/// Whether the `N` words at each of two places are 0.
+///
+/// # Safety
+///
+/// As for [`Words::at`].
+#[inline(always)]
+unsafe fn are_zero<const N: usize>(one: NonNull<u8>, other: NonNull<u8>) -> bool {
+    // SAFETY: the caller's promise.
+    let one = unsafe { Words::<N>::at(one) };
+    // SAFETY: as above.
+    one.or(unsafe { Words::at(other) }).is_zero()
 }
 
 /// Clear the first `size` bytes of a block, at most [`SHORT`].
@@ -208,22 +239,23 @@ pub(crate) unsafe fn clear_short(start: NonNull<u8>, size: usize) {
 /// The block is the caller's; its size is a multiple of 16, and 32 at least.
 pub(crate) unsafe fn is_zero(start: NonNull<u8>, size: usize) -> bool {
     const STEP: usize = SHORT / 2;
-    type Words = [u64; STEP / WORD];
     if size <= SHORT {
         // SAFETY: the caller's promise.
         return unsafe { is_short_zero(start, size) };
     }
     // Without a branch for each step: blocks are mostly few steps, or all zero. The last step may overlap the one before.
-    let mut bits: Words = [0; STEP / WORD];
-    let steps = (0..size - STEP).step_by(STEP);
-    for offset in steps.chain(core::iter::once(size - STEP)) {
-        // SAFETY: the step lies in the block.
-        let step = unsafe { start.add(offset) };
+    // SAFETY: the last step lies in the block.
+    let last = unsafe { start.add(size - STEP) };
+    // SAFETY: as above.
+    let mut bits = unsafe { Words::<{ STEP / WORD }>::at(last) };
+    let mut at = start;
+    while at < last {
+        // SAFETY: a step that begins before the last lies in the block.
+        bits = bits.or(unsafe { Words::at(at) });
         // SAFETY: as above.
-        let words: Words = unsafe { step.cast().read() };
-        bits = core::array::from_fn(|word| bits[word] | words[word]);
+        at = unsafe { at.add(STEP) };
     }
-    bits.iter().fold(0, |bits, word| bits | word) == 0
+    bits.is_zero()
 }
 
 /// Whether the last `bytes` bytes in front of `end` read zero, those of a block that is longer than a word.
