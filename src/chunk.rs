@@ -313,7 +313,7 @@ mod tests {
             chunk.check_owners(3, 4);
             chunk.move_owners(3, 4, 2 * HEAP);
             chunk.check_owners(3, 4);
-            assert_eq!(chunk.owner(3).word(), 2 * HEAP | Owner::INTERIOR);
+            assert_eq!(chunk.owner(3).word(), (2 * HEAP) | Owner::INTERIOR);
             assert!(chunk.owner(2).has(Owner::UNOWNED) && chunk.owner(7).has(Owner::UNOWNED));
             chunk.disown(3, 4);
             assert!((0..SLICES).all(|slice| chunk.owner(slice).word() == Owner::UNOWNED));

@@ -176,3 +176,50 @@ impl Entry {
         ((dirty & run.mask()).count_ones() as usize, free)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// An entry whose slices are free where `free` says so, and dirty where `dirty` does.
+    fn entry(free: u64, dirty: u64) -> Entry {
+        let entry = Entry::vacant();
+        entry.base.store(CHUNK, Ordering::Relaxed);
+        entry.committed.store(u64::MAX, Ordering::Relaxed);
+        entry.free.store(free, Ordering::Relaxed);
+        entry.dirty.store(dirty, Ordering::Relaxed);
+        entry
+    }
+
+    #[test]
+    fn the_lowest_run_that_fits_is_found() {
+        for slices in 1..SLICES {
+            for free in [!1, 0xFF00_FF0E, !0 << 7, 0b11_0110, 1 << 63] {
+                for starts in [!1, (!0 / 3) << 1] {
+                    let run = |first| mask(slices) << first;
+                    let fits = |&first: &usize| {
+                        first + slices <= SLICES
+                            && starts >> first & 1 == 1
+                            && free & run(first) == run(first)
+                    };
+                    let first = (0..SLICES).find(fits);
+                    assert_eq!(Entry::find(free, slices, starts), first);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_is_free_and_as_dirty_as_it_was_left() {
+        let entry = entry(0b1111_0000, 0b0100_1000);
+        let run = entry.claim(3, !1).expect("there are four");
+        assert_eq!((run.first, run.slices, run.dirty), (4, 3, 0b0100_0000));
+        entry.check_held(&run);
+        assert_eq!(entry.free.load(Ordering::Relaxed), 0b1000_0000);
+        assert!(entry.claim(2, !1).is_none() && !run.is_clean());
+        let (dirty, free) = entry.release(&run, 1);
+        assert_eq!((dirty, free), (2, 0b1111_0000));
+        assert_eq!(entry.dirty.load(Ordering::Relaxed), 0b0101_1000);
+        entry.check();
+    }
+}

@@ -211,4 +211,32 @@ mod tests {
         room.forget();
         assert_eq!(room.of(1), 0);
     }
+    #[test]
+    fn what_is_wanted_fits_where_its_lengths_say() {
+        for stride in [1, 2, 4, 16] {
+            for slices in 1..SLICES {
+                let wanted = Wanted::new(slices, stride, false);
+                assert_eq!(wanted.is_anywhere(), stride == 1);
+                assert_eq!(wanted.length(), slices);
+                let fits = |free: u64| {
+                    let may = |first: &usize| wanted.starts >> first & 1 == 1;
+                    (1..=SLICES - slices).filter(may).any(|first| {
+                        let run = mask(slices) << first;
+                        free & run == run
+                    })
+                };
+                let everywhere =
+                    |length: usize| (1..=SLICES - length).all(|first| fits(mask(length) << first));
+                let surely = wanted.surely();
+                assert!(surely < SLICES);
+                if slices + stride <= SLICES {
+                    assert!(everywhere(surely) && (stride == 1 || !everywhere(surely - 1)));
+                }
+            }
+        }
+        let first_slice = Wanted::new(1, 1, true);
+        assert_eq!((first_slice.length(), first_slice.starts), (0, u64::MAX));
+        assert_eq!(starts(1, false), !1);
+        assert_eq!(starts(16, true), 1 << 16 | 1 << 32 | 1 << 48);
+    }
 }

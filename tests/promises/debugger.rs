@@ -318,6 +318,11 @@ fn blocks_from_before_and_after_live_side_by_side() {
     let before: Vec<_> = sizes().map(make).collect();
     watch::<Late>(Watchers::EVENTS);
     let after: Vec<_> = sizes().map(make).collect();
+    for &(block, size) in &after {
+        // What the thread had in reserve is not given out any more: it has no record, and the size of its class.
+        // SAFETY: a live block.
+        assert_eq!(unsafe { verbs::usable_size::<Late>(block) }, size);
+    }
     for (block, size) in before.into_iter().chain(after) {
         // SAFETY: allocated above; all bytes of it are ours.
         unsafe {
@@ -330,31 +335,63 @@ fn blocks_from_before_and_after_live_side_by_side() {
     unsafe { Late::process().verify() };
 }
 
+/// Blocks of `size` bytes up to the end of what is mapped of the first chunk.
+fn up_to_the_end(size: usize) -> Vec<NonNull<u8>> {
+    let mut blocks = Vec::new();
+    loop {
+        let block = native::alloc::<Case>(size, 16);
+        blocks.push(block);
+        let mappings = common::kernel().as_sim().mappings();
+        let address = block.addr().get();
+        let end = mappings.iter().map(|(base, size)| base + size);
+        let end = end
+            .filter(|&end| end > address)
+            .min()
+            .expect("it is mapped");
+        let reached = if size == 16 {
+            address + 16
+        } else {
+            (address | 0xFFFF) + 1
+        };
+        if reached == end {
+            return blocks;
+        }
+        assert!(blocks.len() < 20_000, "the first chunk is small");
+    }
+}
+
+fn free_all(blocks: Vec<NonNull<u8>>, size: usize) {
+    for block in blocks {
+        // SAFETY: allocated with that size, and freed once.
+        unsafe { native::free::<Case>(block, size) };
+    }
+}
+
 /// Behind the last block of a page there may be less than a record, and then nothing mapped: no record is looked for there.
 #[test]
 fn behind_the_last_block_of_a_page_is_no_record() {
     common::run(Kernel::sim(Rules::Linux), || {
         watch::<Case>(Watchers::LEAKS);
-        let mut blocks = Vec::new();
-        let end = loop {
-            let block = native::alloc::<Case>(20, 16);
-            blocks.push(block);
-            let mappings = common::kernel().as_sim().mappings();
-            let address = block.addr().get();
-            let end = mappings.iter().map(|(base, size)| base + size);
-            let end = end.filter(|&end| end > address).min();
-            if end == Some((address | 0xFFFF) + 1) {
-                break address | 0xFFFF;
-            }
-            assert!(blocks.len() < 2000, "the first chunk is small");
-        };
-        let tail = blocks[0].map_addr(|_| (end & !15).try_into().expect("not null"));
+        let blocks = up_to_the_end(20);
+        let last = blocks[blocks.len() - 1].addr().get();
+        let tail = (last | 0xFFFF) & !15;
+        let tail = blocks[0].map_addr(|_| tail.try_into().expect("not null"));
         // SAFETY: in hooked mode the answer is found without a look at what is there.
         let usable = unsafe { verbs::usable_size::<Case>(tail) };
         assert!(usable > 20, "as of a block from before anybody watched");
-        for block in blocks {
-            // SAFETY: allocated above.
-            unsafe { native::free::<Case>(block, 20) };
-        }
+        free_all(blocks, 20);
+    });
+}
+
+/// Nor is one looked for in a page from before anybody watched: its blocks may be smaller than a record.
+#[test]
+fn in_a_page_from_before_anybody_watched_is_no_record() {
+    common::run(Kernel::sim(Rules::Linux), || {
+        let blocks = up_to_the_end(16);
+        watch::<Case>(Watchers::LEAKS);
+        let last = blocks[blocks.len() - 1];
+        // SAFETY: a live block.
+        assert_eq!(unsafe { verbs::usable_size::<Case>(last) }, 16);
+        free_all(blocks, 16);
     });
 }

@@ -219,6 +219,8 @@ impl Deeds {
 const START: f64 = 0.02;
 /// What a test of which nothing is known is taken to kill.
 const SHARE: f64 = 0.1;
+/// The same of one that is written beside what is broken.
+const OWN: f64 = 0.5;
 
 impl Shared<'_> {
     /// Kills per second that may be expected of a test among the mutants of a file: who has killed its neighbours kills it, as a rule.
@@ -226,7 +228,8 @@ impl Shared<'_> {
         let deeds = self.deeds.lock().expect("no panic");
         let of = |file: &str| deeds.get(&(file.to_owned(), index)).copied();
         let anywhere = of("").unwrap_or_default().share(SHARE);
-        of(file).unwrap_or_default().share(anywhere) / (test.seconds + START)
+        let expected = if test.is_of(file) { OWN } else { anywhere };
+        of(file).unwrap_or_default().share(expected) / (test.seconds + START)
     }
 
     fn note(&self, file: &str, index: usize, killed: bool) {

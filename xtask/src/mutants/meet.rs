@@ -42,6 +42,14 @@ impl Test {
         format!("{} {}", self.suite, self.name)
     }
 
+    /// Whether it is a unit test in this source file.
+    pub(super) fn is_of(&self, file: &str) -> bool {
+        let module = file.trim_start_matches("src/").trim_end_matches(".rs");
+        let module = module.replace('/', "::");
+        let behind = self.name.strip_prefix(&module);
+        self.suite == "lib" && behind.is_some_and(|rest| rest.starts_with("::"))
+    }
+
     fn command(&self, tree: &Path, processor: u64) -> Command {
         let mut command = Command::new("prlimit");
         command
