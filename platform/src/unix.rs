@@ -51,7 +51,7 @@ unsafe impl Platform for Unix {
     }
 
     fn extend(&self, end: NonNull<u8>, additional: usize) -> bool {
-        keep_errno(|| map_exactly(end.addr().get(), additional))
+        keep_errno(|| map_exactly(end.addr().get(), additional, OPEN))
     }
 
     unsafe fn unmap(&self, base: NonNull<u8>, size: usize) -> bool {
@@ -66,6 +66,28 @@ unsafe impl Platform for Unix {
         }
         // POSIX: a fixed mapping replaces what is there, in one step.
         keep_errno(|| map_raw(base.addr().get(), size, libc::MAP_FIXED)) == Some(base)
+    }
+
+    unsafe fn guard(&self, base: NonNull<u8>, size: usize) -> bool {
+        if !(base.addr().get() | size).is_multiple_of(self.page_size()) {
+            return false;
+        }
+        let map = || map_with(base.addr().get(), size, libc::PROT_NONE, libc::MAP_FIXED);
+        keep_errno(map) == Some(base)
+    }
+
+    unsafe fn unguard(&self, base: NonNull<u8>, size: usize) -> bool {
+        // SAFETY: the range is ours, and nobody else uses it.
+        keep_errno(|| unsafe { set_rights(base, size, OPEN) })
+    }
+
+    unsafe fn hide(&self, base: NonNull<u8>, size: usize) -> bool {
+        // SAFETY: the range is ours, and nobody needs to reach it, by the caller's promise.
+        keep_errno(|| unsafe { set_rights(base, size, libc::PROT_NONE) })
+    }
+
+    fn reserve(&self, base: NonNull<u8>, size: usize) -> bool {
+        keep_errno(|| map_exactly(base.addr().get(), size, libc::PROT_NONE))
     }
 
     unsafe fn relocate(
@@ -121,12 +143,19 @@ unsafe impl Platform for Unix {
     }
 }
 
+/// Rights to read and to write.
+const OPEN: c_int = libc::PROT_READ | libc::PROT_WRITE;
+
 /// One call: anonymous private memory, where the flags say; at 0 anywhere.
 ///
 /// With `MAP_FIXED` alone it replaces what is there: the range is ours then, and its contents are not needed.
 fn map_raw(address: usize, size: usize, flags: c_int) -> Option<NonNull<u8>> {
+    map_with(address, size, OPEN, flags)
+}
+
+/// As [`map_raw`], with these rights.
+fn map_with(address: usize, size: usize, rights: c_int, flags: c_int) -> Option<NonNull<u8>> {
     let at: *mut c_void = ptr::with_exposed_provenance_mut(address);
-    let rights = libc::PROT_READ | libc::PROT_WRITE;
     let flags = flags | mapping::ALWAYS | libc::MAP_PRIVATE | libc::MAP_ANON;
     // SAFETY: replaces nothing that is needed, see above.
     let base = unsafe { libc::mmap(at, size, rights, flags, -1, 0) };
@@ -141,9 +170,17 @@ unsafe fn unmap_raw(base: usize, size: usize) -> bool {
     unsafe { libc::munmap(ptr::with_exposed_provenance_mut(base), size) == 0 }
 }
 
+/// # Safety
+///
+/// The range is ours, in whole OS pages, and nobody uses it meanwhile.
+unsafe fn set_rights(base: NonNull<u8>, size: usize, rights: c_int) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { libc::mprotect(base.as_ptr().cast(), size, rights) == 0 }
+}
+
 /// Map exactly at `address`, or not at all. A kernel that takes the address for a hint is believed if it followed it.
-fn map_exactly(address: usize, size: usize) -> bool {
-    let Some(base) = map_raw(address, size, mapping::EXACTLY) else {
+fn map_exactly(address: usize, size: usize, rights: c_int) -> bool {
+    let Some(base) = map_with(address, size, rights, mapping::EXACTLY) else {
         return false;
     };
     if base.addr().get() == address {

@@ -2,8 +2,9 @@
 
 const README: &str = include_str!("../README.md");
 const CONTRACT: &str = include_str!("../src/lib.rs");
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 5] = [
     include_str!("contract.rs"),
+    include_str!("contract/guards.rs"),
     include_str!("hooks.rs"),
     include_str!("posix.rs"),
     include_str!("thread_block.rs"),
