@@ -334,7 +334,12 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// # Safety
     ///
     /// The span is the caller's alone.
-    unsafe fn move_pages(&self, base: NonNull<u8>, had: usize, size: usize) -> Option<NonNull<u8>> {
+    pub(crate) unsafe fn move_pages(
+        &self,
+        base: NonNull<u8>,
+        had: usize,
+        size: usize,
+    ) -> Option<NonNull<u8>> {
         let apart = self.draw_distance();
         // SAFETY: the caller's promise.
         let moved = unsafe { self.kernel.relocate(base, had, size + apart, CHUNK) }?;
@@ -343,22 +348,6 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         // SAFETY: nobody knows it. If it cannot be cut off its addresses are lost.
         let _ = apart == 0 || unsafe { self.kernel.unmap(gap, apart) };
         Some(moved)
-    }
-
-    /// The largest span that waits, made `size` bytes long, and how many bytes it had. Where every block has an address of its own there are no
-    /// neighbours that could be joined.
-    pub(crate) fn grow_waiting(&self, size: usize, align: usize) -> Option<(Span, usize)> {
-        if !T::SECURITY || align > CHUNK {
-            return None;
-        }
-        let span = self.huge.cache.take_largest()?;
-        self.make_way(size);
-        // SAFETY: the span is ours alone.
-        let moved = unsafe { self.move_pages(span.base, span.size, size) };
-        if moved.is_none() {
-            discard(&span, &self.kernel);
-        }
-        Some((Span { base: moved?, size }, span.size))
     }
 
     /// Keep the addresses of a huge block that nobody can reach.

@@ -137,6 +137,13 @@ impl Cache {
         self.empty(slot, &span)
     }
 
+    /// Take the largest block of less than `size` bytes.
+    pub(crate) fn take_below(&self, size: usize) -> Option<Span> {
+        let candidates = self.waiting().filter(|(_, span)| span.size < size);
+        let (slot, span) = candidates.max_by_key(|(_, span)| span.size)?;
+        self.empty(slot, &span)
+    }
+
     /// Take the block that begins at `start`, if it is here and has at least `size` bytes.
     pub(crate) fn take_at(&self, start: usize, size: usize) -> Option<Span> {
         let fits = |span: &Span| span.start() == start && span.size >= size;
@@ -218,12 +225,6 @@ impl Cache {
     pub(crate) fn take_oldest(&self) -> Option<Span> {
         let born = |slot: &Slot| slot.born.load(Ordering::Relaxed);
         let (slot, span) = self.waiting().min_by_key(|(slot, _)| born(slot))?;
-        self.empty(slot, &span)
-    }
-
-    /// Take the largest block.
-    pub(crate) fn take_largest(&self) -> Option<Span> {
-        let (slot, span) = self.waiting().max_by_key(|(_, span)| span.size)?;
         self.empty(slot, &span)
     }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Case, Held, KIB, Kernel, MIB};
 use ralloc::{Instance, Tuning, c_abi};
-use ralloc_platform::sim::Rules;
+use ralloc_platform::sim::{Call, Rules};
 use std::{
     sync::{Barrier, mpsc},
     thread,
@@ -105,6 +105,32 @@ fn come_and_go(steps: usize, mut look: impl FnMut()) {
         look();
     }
     live.into_iter().flatten().for_each(Held::free);
+}
+
+/// A request that is larger than all that waits gets the pages of the largest, moved, and reads zero if it is to.
+#[test]
+fn a_waiting_block_that_is_too_small_is_moved_to_where_there_is_room() {
+    for (name, kernel) in Kernel::all()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("sim"))
+    {
+        common::run(kernel(), || {
+            let sim = common::kernel().as_sim();
+            let moves = || sim.calls_of(Call::Move);
+            // Other mappings in front and behind: it cannot grow where it is.
+            let around = allocate(6 * MIB);
+            let small = allocate(6 * MIB);
+            let behind = allocate(6 * MIB);
+            small.free();
+            let before = moves();
+            let size = 21 * MIB + 5;
+            let block = c_abi::calloc::<Case>(1, size);
+            let large = Held::new_zeroed(block, size, 16, 1).expect("there is memory enough");
+            assert_eq!(moves(), before + 1, "on {name}");
+            assert_eq!(sim.mapped() / MIB, (8 + 24 + 8), "nothing waits, on {name}");
+            [around, behind, large].into_iter().for_each(Held::free);
+        });
+    }
 }
 
 /// Memory is kept for huge blocks that come and go, as long as all of it has been in use at the same time before.
