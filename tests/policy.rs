@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, Held, KIB, Kernel, MIB};
-use ralloc::{Instance, Tuning, c_abi};
+use ralloc::{Instance, Purge, Tuning, c_abi};
 use ralloc_platform::sim::{Call, Rules};
 use std::{
     sync::{Barrier, mpsc},
@@ -446,4 +446,28 @@ fn what_is_lent_is_what_was_asked_for() {
             give_back::<Lends>(taken);
         });
     }
+}
+
+/// Free memory stays up to what was chosen, and goes back beyond.
+#[test]
+fn what_stays_is_what_was_chosen() {
+    let stays = |purge| {
+        common::run(Kernel::real(), || {
+            <Case>::process().set_purge(purge);
+            let blocks: Vec<_> = (0..1200).map(|_| allocate(20 * KIB)).collect();
+            blocks.into_iter().for_each(Held::free);
+            let stats = common::stats();
+            (stats.retained, stats.purges)
+        })
+    };
+    let (kept, purges) = stays(Purge::Never);
+    assert!(kept > 20 * MIB && purges == 0, "never: {kept}, {purges}");
+    let (kept, purges) = stays(Purge::Above(0));
+    assert!(kept < MIB && purges != 0, "eager: {kept}, {purges}");
+    let (kept, purges) = stays(Purge::Above(4 * MIB));
+    let near = MIB..=6 * MIB;
+    assert!(
+        near.contains(&kept) && purges != 0,
+        "4 MiB: {kept}, {purges}"
+    );
 }
