@@ -142,12 +142,15 @@ fn mappings_do_not_overlap(kernel: &impl Platform) {
 fn map_refuses_what_cannot_be(kernel: &impl Platform) {
     let page = kernel.page_size();
     let largest = !(page - 1);
+    let half = 1 << (usize::BITS - 1);
+    // On 32 bits a page may well be free at 2 GiB; two of the four are never free as a whole.
+    let at_half = if usize::BITS > 32 { page } else { half };
     for (size, align) in [
         (largest, page),
         (largest, 4 * MIB),
         (TOO_LARGE, 64 * KIB),
-        (page, 1 << (usize::BITS - 1)),
-        (largest, 1 << (usize::BITS - 1)),
+        (at_half, half),
+        (largest, half),
     ] {
         assert_eq!(kernel.map(size, align), None, "{size:#x} at {align:#x}");
     }
