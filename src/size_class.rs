@@ -282,7 +282,7 @@ impl Starts {
     pub(crate) fn number(&self, offset: usize) -> usize {
         let units = (offset as u32).wrapping_sub(self.first) / UNIT;
         // The whole part of the product that `has` has the rest of.
-        (u64::from(units) * u64::from(self.reciprocal) >> u32::BITS) as usize
+        ((u64::from(units) * u64::from(self.reciprocal)) >> u32::BITS) as usize
     }
 }
 
