@@ -91,6 +91,19 @@ impl Entry {
         (fits != 0).then(|| fits.trailing_zeros() as usize)
     }
 
+    /// The run of `wanted` slices at `first`, or one a little further on in front of which no free slices are left that are too few for another.
+    ///
+    /// A purge leaves off where it has given back enough, in the middle of what is free: pages that began there left a page's room unused
+    /// in a chunk, and a program whose memory was bounded got 464 blocks after it had freed 473.
+    fn in_step(free: u64, wanted: u64, starts: u64, first: usize, slices: usize) -> usize {
+        // Slice 0 begins no run.
+        let below = (free & mask(first) & !1).rotate_right(first as u32);
+        let odd = below.leading_ones() as usize % slices;
+        let next = first + (slices - odd) % slices;
+        let next = 1_u64.checked_shl(next as u32).unwrap_or(0);
+        Self::find(wanted, slices, starts & next).unwrap_or(first)
+    }
+
     /// Claim `slices` slices that begin at one of `starts`: memory that has been touched before memory that has not,
     /// then the lowest address.
     pub(crate) fn claim(&self, slices: usize, starts: u64) -> Option<Run> {
@@ -100,8 +113,9 @@ impl Entry {
         loop {
             // Relaxed: for free slices the word was last changed before the Release that freed them.
             let dirty = self.dirty.load(Ordering::Relaxed);
-            let first = Self::find(free & dirty, slices, starts)
-                .or_else(|| Self::find(free, slices, starts))?;
+            let touched = Self::find(free & dirty, slices, starts)
+                .map(|first| Self::in_step(free, free & dirty, starts, first, slices));
+            let first = touched.or_else(|| Self::find(free, slices, starts))?;
             let claimed = mask(slices) << first;
             // AcqRel: Acquire as above. Release: pairs with the Acquire of the next to change the word, so that the chain of
             // users stays ordered.
@@ -207,6 +221,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A purge has left off at slice 32, in the middle of what is free.
+    #[test]
+    fn what_lies_in_front_of_touched_memory_has_room_for_whole_runs() {
+        for (slices, free) in (2..8).flat_map(|slices| [(slices, !0), (slices, !1)]) {
+            let entry = entry(free, !0 << 32);
+            let runs = core::iter::from_fn(|| entry.claim(slices, !1)).count();
+            assert_eq!(runs, (SLICES - 1) / slices, "of {slices} slices");
+        }
+        let taken = |dirty: u64| entry(!1, dirty).claim(3, !1).map(|run| run.first);
+        assert_eq!(
+            taken(!0 << 32),
+            Some(34),
+            "31 slices in front: one too many"
+        );
+        assert_eq!(
+            taken(0b111 << 32),
+            Some(32),
+            "behind it is untouched memory"
+        );
+        assert_eq!(taken(!0 << 31), Some(31), "30 slices in front: ten runs");
     }
 
     #[test]
