@@ -38,8 +38,9 @@ pub(crate) fn put_in_order(page: &Page) {
             break;
         };
         let index = page.number_of(block);
-        // A link that the program has written over leads anywhere.
-        if let Some(word) = free.get_mut(index / 64) {
+        // A link that the program has written over leads anywhere; what is no block of the page is not to become one.
+        let word = free.get_mut(index / 64);
+        if let Some(word) = word.filter(|_| index < usize::from(page.initialised.get())) {
             *word |= 1 << (index % 64);
         }
         link = block.next();

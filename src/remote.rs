@@ -246,7 +246,7 @@ unsafe fn batches(link: Link) -> impl Iterator<Item = Batch> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use core::ptr::NonNull;
 
@@ -281,7 +281,7 @@ mod tests {
     }
 
     /// The addresses in each batch, of which the ends are checked.
-    fn addresses(batches: impl Iterator<Item = Batch>) -> Vec<Vec<usize>> {
+    pub(crate) fn addresses(batches: impl Iterator<Item = Batch>) -> Vec<Vec<usize>> {
         let of = |batch: Batch| {
             // SAFETY: the batch is ours.
             let blocks = unsafe { free_list::drain(batch.first.address()) };

@@ -166,6 +166,7 @@ impl Ring {
 mod tests {
     use super::*;
     use crate::config::SLICES;
+    use crate::remote::tests::addresses;
     use core::ptr::NonNull;
     use std::alloc::{Layout, alloc_zeroed, dealloc};
 
@@ -216,19 +217,6 @@ mod tests {
             // SAFETY: as it was allocated.
             unsafe { dealloc(self.0.as_ptr(), Self::LAYOUT) };
         }
-    }
-
-    /// The addresses in each batch, of which the ends are checked.
-    fn addresses(batches: impl Iterator<Item = Batch>) -> Vec<Vec<usize>> {
-        let of = |batch: Batch| {
-            // SAFETY: the batch is ours.
-            let blocks = unsafe { free_list::drain(batch.first.address()) };
-            let all: Vec<usize> = blocks.map(Block::address).collect();
-            assert_eq!(all.len(), batch.count);
-            assert_eq!(all.last(), Some(&batch.last.address()));
-            all
-        };
-        batches.map(of).collect()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use common::{Case, Held, KIB, Kernel, MIB};
 use ralloc::{Instance, Purge, Tuning, c_abi};
 use ralloc_platform::sim::{Call, Rules};
 use std::{
+    collections::HashSet,
     sync::{Barrier, mpsc},
     thread,
 };
@@ -226,18 +227,20 @@ fn a_heap_takes_its_own_slices_first() {
     }
 }
 
-/// What another thread has freed in any order is used in the order of addresses, page by page; each block once.
+/// What another thread has freed in any order is used in the order of addresses, page by page; and no block is lost.
 #[test]
 fn what_another_thread_freed_is_used_in_the_order_of_addresses() {
     const BLOCKS: usize = 10_000;
-    const SIZE: usize = 32;
-    for (name, kernel) in Kernel::all() {
+    for (size, (name, kernel)) in [16, 32, 240]
+        .into_iter()
+        .flat_map(|size| Kernel::all().map(|kernel| (size, kernel)))
+    {
         common::run(kernel(), || {
-            let mut blocks: Vec<_> = (0..BLOCKS).map(|_| Some(allocate(SIZE))).collect();
+            let mut blocks: Vec<_> = (0..BLOCKS).map(|_| Some(allocate(size))).collect();
             // A page that is empty begins anew: none of them is.
             let kept: Vec<_> = (blocks
                 .iter_mut()
-                .step_by(BLOCKS / 20)
+                .step_by(BLOCKS / 100)
                 .filter_map(Option::take))
             .collect();
             let scattered: Vec<_> = (0..BLOCKS)
@@ -248,14 +251,25 @@ fn what_another_thread_freed_is_used_in_the_order_of_addresses() {
                 BLOCKS,
                 "every block has been drawn"
             );
-            let count = scattered.len();
+            let freed: HashSet<_> = scattered.iter().map(Held::address).collect();
             common::in_thread(|| scattered.into_iter().for_each(Held::free));
 
-            let again: Vec<_> = (0..count).map(|_| allocate(SIZE)).collect();
+            let again: Vec<_> = (0..freed.len()).map(|_| allocate(size)).collect();
             let addresses: Vec<_> = again.iter().map(Held::address).collect();
-            let neighbours = addresses.windows(2).filter(|two| two[1] == two[0] + SIZE);
-            let share = neighbours.count() * 100 / count;
-            assert!(share > 95, "{share} % are neighbours, on {name}");
+            let neighbours = addresses.windows(2).filter(|two| two[1] == two[0] + size);
+            let share = neighbours.count() * 100 / freed.len();
+            assert!(
+                share > 95,
+                "{share} % of {size} bytes are neighbours, on {name}"
+            );
+            // Beside what has come home the owner has what its head had, and what was never used of its last page.
+            let others = 64 + 64 * KIB / size - BLOCKS % (64 * KIB / size);
+            let used = addresses.iter().filter(|address| freed.contains(address));
+            let used = used.count();
+            assert!(
+                used + others >= freed.len(),
+                "{used} blocks of {size} bytes, on {name}"
+            );
             common::verify();
             again.into_iter().chain(kept).for_each(Held::free);
         });
