@@ -10,8 +10,10 @@ use crate::{
     primitive::Ordering,
 };
 
-/// Rounds of housekeeping that count as much as a whole [`Tuning::CHURN_WINDOW`] of memory given back.
-const ROUNDS: usize = 16;
+/// Rounds of housekeeping that count as much as a whole [`Tuning::CHURN_WINDOW`] of memory given back. A program whose threads hand each other
+/// small blocks keeps house every 256 KiB to 4 MiB; what it has in flight goes up and down by tens of MiB. With 16 and 64 rounds such memory went
+/// back and came again (xmalloc-test: 2.4 and 1.8 s, 1.7 and 1.4 million page faults; now 1.4 s and 21,000).
+const ROUNDS: usize = 256;
 
 impl<P: Platform, T: Tuning> Memory<P, T> {
     /// The program wants memory, and has it now.
@@ -23,6 +25,21 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let churn = self.churn.load(Ordering::Relaxed) + bytes;
         self.churn
             .store(churn.min(T::CHURN_WINDOW), Ordering::Relaxed);
+        let idle = self.idle();
+        if idle < self.unused.load(Ordering::Relaxed) {
+            self.unused.store(idle, Ordering::Relaxed);
+        }
+    }
+
+    /// Every [`ROUNDS`] rounds of housekeeping: what has lain idle through all of them was not wanted, however much else came and went.
+    fn forget_unused(&self) {
+        if !(self.rounds.fetch_add(1, Ordering::Relaxed)).is_multiple_of(ROUNDS) {
+            return;
+        }
+        let unused = self.unused.swap(self.idle(), Ordering::Relaxed);
+        let churn = self.churn.load(Ordering::Relaxed);
+        self.churn
+            .store(churn.saturating_sub(unused), Ordering::Relaxed);
     }
 
     /// A program that makes a block smaller wants the rest back: what it wanted before counts for nothing.
@@ -138,6 +155,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// what is live.
     pub(crate) fn tidy(&self) {
         self.churn_down(T::CHURN_WINDOW / ROUNDS);
+        self.forget_unused();
         let allowed = self.idle_allowed();
         self.trim_cache(allowed);
         let pieces = allowed.max(self.live() / 2);

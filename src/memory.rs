@@ -35,6 +35,9 @@ pub(crate) struct Memory<P, T> {
     pub(crate) epoch: AtomicU32,
     /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
     pub(crate) churn: Tally,
+    /// Rounds of housekeeping, and the fewest bytes that have lain idle since the last [`forget_unused`](Self::forget_unused) that did something.
+    pub(crate) rounds: Tally,
+    pub(crate) unused: Tally,
     /// The most bytes that have ever been in use.
     pub(crate) peak: Tally,
     /// Slices of pages that are likely to be resident from end to end, see [`fills_up`](Self::fills_up). May be a negative number.
@@ -96,6 +99,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             huge: Huge::new(),
             epoch: AtomicU32::new(0),
             churn: Tally::new(0),
+            rounds: Tally::new(0),
+            unused: Tally::new(0),
             peak: Tally::new(0),
             dense: Tally::new(0),
             has_large_pages: Tally::new(0),

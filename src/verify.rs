@@ -192,7 +192,13 @@ impl<I: Instance> Process<I> {
         }
         self.heaps.dissolve();
         let memory = &self.memory;
-        for total in [&memory.churn, &memory.peak, &memory.dense] {
+        for total in [
+            &memory.churn,
+            &memory.rounds,
+            &memory.unused,
+            &memory.peak,
+            &memory.dense,
+        ] {
             total.store(0, Ordering::Relaxed);
         }
         chunks.dissolve(&self.memory.kernel);
