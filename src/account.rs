@@ -5,11 +5,12 @@
 
 use crate::{
     chunk::{Chunk, Owner},
-    config::{FIRST_BLOCK_OFFSET, HEADS, SLICE, SLICES},
+    config::{FIRST_BLOCK_OFFSET, SLICE, SLICES},
     free_list,
     page::Page,
     primitive::Ordering,
     process::Instance,
+    size_class::SizeClass,
     thread,
 };
 
@@ -185,9 +186,9 @@ fn page_pieces(page: &Page, from: usize, end: usize, visit: &mut dyn FnMut(Piece
 
 /// Hand the address of every block in the current thread's heads to `visit`.
 pub fn heads<I: Instance>(visit: &mut dyn FnMut(usize)) {
-    for granule in 0..HEADS {
+    for class in SizeClass::small() {
         // SAFETY: the head's list belongs to this thread.
-        let blocks = unsafe { free_list::drain(thread::head::<I>(granule)) };
+        let blocks = unsafe { free_list::drain(thread::head::<I>(class)) };
         blocks.for_each(|block| visit(block.address()));
     }
 }

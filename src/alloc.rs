@@ -53,8 +53,8 @@ pub fn allocate<I: Instance>(size: usize) -> *mut u8 {
     if size > SMALL_MAX {
         return allocate_beyond_small::<I>(size);
     }
-    let granule = size.div_ceil(GRANULE);
-    match take_head::<I>(granule) {
+    let class = SizeClass::of_small(size);
+    match take_head::<I>(class) {
         Some(block) => block.start().as_ptr(),
         None => allocate_small_slow::<I>(size),
     }
@@ -270,16 +270,15 @@ fn allocate_small_slow<I: Instance>(size: usize) -> *mut u8 {
     if hooked::is_on::<I>() {
         return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
     }
-    let granule = size.div_ceil(GRANULE);
-    let class = SizeClass::of_granule(granule);
+    let class = SizeClass::of_small(size);
     let Some(heap) = thread::heap_or_enter::<I>() else {
         return borrow_one::<I>(class);
     };
     // Entering may have allocated, and filled the head.
-    if let Some(block) = take_head::<I>(granule) {
+    if let Some(block) = take_head::<I>(class) {
         return block.start().as_ptr();
     }
-    or_fail::<I>(refill_head::<I>(heap, granule).map(|block| block.start()))
+    or_fail::<I>(refill_head::<I>(heap, class).map(|block| block.start()))
 }
 
 /// One block for a thread that has no heap.
@@ -292,19 +291,33 @@ fn borrow_one<I: Instance>(class: SizeClass) -> *mut u8 {
     or_fail::<I>(refill.map(|refill| refill.first.start()))
 }
 
-/// What is larger than small: from a page, from a run of slices, or huge.
+/// What is larger than small: from the current page of its class, if there is a block in it.
 #[inline(never)]
 fn allocate_beyond_small<I: Instance>(size: usize) -> *mut u8 {
-    if size <= MEDIUM_MAX {
-        let class = SizeClass::of_medium(size);
-        if let Some(block) = thread::heap::<I>().and_then(|heap| heap.pop(class)) {
-            return block.start().as_ptr();
-        }
-        if hooked::is_on::<I>() {
-            return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
-        }
-        return or_fail::<I>(allocate_medium_slow::<I>(class).map(|refill| refill.first.start()));
+    if size > MEDIUM_MAX {
+        return allocate_beyond_medium::<I>(size);
     }
+    let class = SizeClass::of_medium(size);
+    match thread::heap::<I>().and_then(|heap| heap.pop(class)) {
+        Some(block) => block.start().as_ptr(),
+        None => allocate_medium_slow::<I>(size),
+    }
+}
+
+/// The current page has no block.
+#[cold]
+#[inline(never)]
+fn allocate_medium_slow<I: Instance>(size: usize) -> *mut u8 {
+    if hooked::is_on::<I>() {
+        return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
+    }
+    let refill = refill_medium::<I>(SizeClass::of_medium(size));
+    or_fail::<I>(refill.map(|refill| refill.first.start()))
+}
+
+/// From a run of slices, or huge.
+#[inline(never)]
+fn allocate_beyond_medium<I: Instance>(size: usize) -> *mut u8 {
     if hooked::is_on::<I>() {
         return or_fail::<I>(hooked::allocate::<I>(size, GRANULE, false));
     }
@@ -329,7 +342,7 @@ fn allocate_beyond_small_zeroed<I: Instance>(size: usize) -> *mut u8 {
             first,
             zeroed: false,
         }),
-        None => allocate_medium_slow::<I>(class),
+        None => refill_medium::<I>(class),
     };
     or_fail::<I>(refill.map(|refill| {
         let start = refill.first.start();
@@ -342,10 +355,9 @@ fn allocate_beyond_small_zeroed<I: Instance>(size: usize) -> *mut u8 {
     }))
 }
 
-/// The current page has no block: let the heap find one.
+/// A block that the heap finds.
 #[cold]
-#[inline(never)]
-fn allocate_medium_slow<I: Instance>(class: SizeClass) -> Option<Refill> {
+fn refill_medium<I: Instance>(class: SizeClass) -> Option<Refill> {
     if let Some(heap) = thread::heap_or_enter::<I>() {
         return refill::<I>(heap, class, Portion::ONE);
     }

@@ -23,11 +23,13 @@ pub(crate) const CHUNK: usize = SLICE * SLICES;
 /// The granularity of small requests, and the alignment of every block.
 pub(crate) const GRANULE: usize = 16;
 
-/// The largest small block: served from the free-list heads in thread-local storage.
+/// The largest small block.
 pub(crate) const SMALL_MAX: usize = KIB;
 
-/// Free-list heads of a thread: one per granule from 0 to `SMALL_MAX`, both included.
-pub(crate) const HEADS: usize = SMALL_MAX / GRANULE + 1;
+/// Free-list heads of a thread: one for each small class. With one for each granule, of which above 256 bytes several belong to a class,
+/// they divided what the class had free, and 14 to 25 of 100 requests of mixed sizes found theirs empty (8 to 1,000 bytes, random
+/// replacement of 1,000 blocks: 10.8 ns a pair; now 6.4, mimalloc 2 6.9).
+pub(crate) const HEADS: usize = 32;
 
 /// The largest medium block: served from pages of one to [`MEDIUM_SLICES_MAX`] slices.
 pub(crate) const MEDIUM_MAX: usize = SLICE / 2;
@@ -189,7 +191,7 @@ pub trait Tuning: 'static {
     const IDLE_SHARE: usize = 8;
     /// Idle memory is worth keeping if the program soon wants it again. What it has claimed again while it gave back the last
     /// `CHURN_WINDOW` bytes tells; so much may be kept, but not so much that there is a new peak of memory. A round of housekeeping
-    /// counts as a sixteenth of the window. With 64 MiB, and no heed of the peak, large blocks in turn (large-pairs) took 5.5 times as
+    /// counts as 1 MiB, and what has lain idle through 256 of them is not wanted. With 64 MiB, and no heed of the peak, large blocks in turn (large-pairs) took 5.5 times as
     /// long and 1.03 times the memory, blocks of zeros (calloc-large) 1.9 and 1.08 times.
     const CHURN_WINDOW: usize = 256 * MIB;
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the

@@ -8,14 +8,8 @@ use core::{
 };
 
 use crate::{
-    alloc,
-    config::{GRANULE, SMALL_MAX},
-    global_instance::Global,
-    native,
-    oom::insist,
-    partial,
-    process::Instance,
-    secure, thread,
+    alloc, config::SMALL_MAX, global_instance::Global, native, oom::insist, partial,
+    process::Instance, secure, size_class::SizeClass, thread,
 };
 
 /// The allocator of an instance, for `#[global_allocator]` and for collections with an allocator of their own.
@@ -54,7 +48,7 @@ unsafe impl<I: Instance> GlobalAlloc for Ralloc<I> {
             && layout.align() <= alloc::MIN_ALIGN
             && !partial::is_on::<I>()
             && !secure::is_on::<I>()
-            && let Some(block) = thread::take_head::<I>(layout.size().div_ceil(GRANULE))
+            && let Some(block) = thread::take_head::<I>(SizeClass::of_small(layout.size()))
         {
             return block.start().as_ptr();
         }

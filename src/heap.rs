@@ -109,7 +109,8 @@ impl Heap {
     }
 
     fn queue(&self, class: SizeClass) -> &Queue {
-        &self.queues[class.index()]
+        // The remainder changes nothing, and spares the check.
+        &self.queues[class.index() % CLASSES]
     }
 
     /// Blocks of `class` from the heap's own pages, at most a `portion`: what has come home before what has never been used.
@@ -139,7 +140,7 @@ impl Heap {
                 continue;
             }
             let page = page?;
-            if let Some(fuller) = Self::fullest_after(page, T::LOOK_AHEAD) {
+            if let Some(fuller) = queue.best_behind_first(T::LOOK_AHEAD) {
                 queue.remove(fuller);
                 queue.push_first(fuller);
             } else if !page.extendable() {
@@ -169,24 +170,6 @@ impl Heap {
     #[inline]
     pub(crate) fn pop(&self, class: SizeClass) -> Option<Block> {
         self.queue(class).first()?.pop()
-    }
-
-    /// Of the `count` pages after `page`, the one with the fewest free blocks, but some: sparse pages are left to drain.
-    fn fullest_after(page: &Page, count: usize) -> Option<&Page> {
-        let mut best: Option<&Page> = None;
-        let mut next = page.next.get();
-        for _ in 0..count {
-            // SAFETY: a page in a queue has its record.
-            let Some(page) = (unsafe { next.as_ref() }) else {
-                break;
-            };
-            if page.free.get() != 0 && best.is_none_or(|best| page.free_count() < best.free_count())
-            {
-                best = Some(page);
-            }
-            next = page.next.get();
-        }
-        best
     }
 
     /// Make a fresh page of `class` the current one.

@@ -8,7 +8,7 @@
 
 use crate::{
     block::Block,
-    config::{GRANULE, Tuning},
+    config::Tuning,
     heap::{Heap, Refill},
     portion::Portion,
     process::{Busy, Instance},
@@ -33,22 +33,20 @@ pub(crate) fn refill<I: Instance>(
     shared.or_else(|| process.refill(heap, class, portion))
 }
 
-/// A block for the thread's free-list head at `granule`, which is empty; the head gets what else there is.
-pub(crate) fn refill_head<I: Instance>(heap: &Heap, granule: usize) -> Option<Block> {
-    let class = SizeClass::of_granule(granule);
+/// A block for the thread's free-list head of `class`, which is empty; the head gets what else there is.
+pub(crate) fn refill_head<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
     let lender = class.lender();
     if lender != class
         && heap.any_with_room(class).is_none()
         && heap.lent.note(class, I::Tuning::LENT_BYTES)
     {
-        let granule = lender.size() / GRANULE;
-        return thread::take_head::<I>(granule).or_else(|| fill_head::<I>(heap, granule, lender));
+        return thread::take_head::<I>(lender).or_else(|| fill_head::<I>(heap, lender));
     }
-    fill_head::<I>(heap, granule, class)
+    fill_head::<I>(heap, class)
 }
 
-fn fill_head<I: Instance>(heap: &Heap, granule: usize, class: SizeClass) -> Option<Block> {
+fn fill_head<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
     let refill = refill::<I>(heap, class, Portion::of_head::<I::Tuning>(class))?;
-    thread::set_head::<I>(granule, refill.first.next());
+    thread::set_head::<I>(class, refill.first.next());
     Some(refill.first)
 }

@@ -64,8 +64,8 @@
 //!
 //! The process has just started; nothing is mapped, all words of the thread are zero.
 //!
-//! 1. [`alloc::allocate`]: 24 bytes are granule 2. The head of granule 2 is 0: miss.
-//! 2. `allocate_small_slow`: granule 2 is the class of 32-byte blocks. The thread has no heap, so
+//! 1. [`alloc::allocate`]: 24 bytes are of the class of 32-byte blocks, says a table. The head of that class is 0: miss.
+//! 2. `allocate_small_slow`: the thread has no heap, so
 //! 3. `thread::heap_or_enter` asks `Process::enter` for one. There is no orphan to adopt, so
 //! 4. `Directory::create` makes heap 1. Heap records live in a slab, which is a slice, so
 //! 5. `ChunkTable::claim` looks for a free slice. There is no chunk, so `grow` maps 256 KiB at a multiple of 4 MiB
@@ -78,7 +78,7 @@
 //!    blocks, the owner word says our heap.
 //! 9. The page has no block yet: `Page::extend` links the first 64 of them, one OS page, the first memory that is touched for the
 //!    program's sake.
-//! 10. The first block is the answer; the other 63 become the head of granule 4.
+//! 10. The first block is the answer; the other 63 become the head of the class of 64.
 //!
 //! Requests for 49 to 64 bytes are twelve instructions each from now on: the head is there, its link becomes the head. Those for 17 to 32 are
 //! when they have been lent 2 KiB in this way, and the heap has opened a page for them.

@@ -14,6 +14,8 @@
 
 use core::ptr::NonNull;
 
+use ralloc_platform::prefetch;
+
 use crate::{
     block::Block,
     config::{CHUNK, EXTENSION, FIRST_BLOCK_OFFSET, RECORDS_OFFSET, SLICE, SLICES},
@@ -263,7 +265,10 @@ impl Page {
     pub(crate) fn pop(&self) -> Option<Block> {
         // SAFETY: as in `take`.
         let first = unsafe { Block::from_link(self.free.get()) }?;
-        self.free.set(first.next());
+        let next = first.next();
+        // As in `thread::take_head`.
+        prefetch(next);
+        self.free.set(next);
         self.used.set(self.used.get() + 1);
         Some(first)
     }

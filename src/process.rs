@@ -159,7 +159,7 @@ impl<I: Instance> Process<I> {
 
     /// Blocks in memory that has been touched: of `class`, or of one that may stand for it.
     fn lend(&self, heap: &Heap, class: SizeClass, portion: Portion) -> Option<Refill> {
-        if !I::Tuning::LENDS || I::Tuning::SECURITY || class.has_one_head() {
+        if !I::Tuning::LENDS || I::Tuning::SECURITY || class.is_linear() {
             return None;
         }
         let inspect = |_: &Page| {};

@@ -49,9 +49,9 @@ const OF_GRANULES: [SizeClass; SMALL_MAX / GRANULE] = {
     let mut classes = [SizeClass::from_const(0); SMALL_MAX / GRANULE];
     let mut granule = 0;
     while granule < classes.len() {
-        let class = SizeClass::of_granule(granule + 1);
+        let class = SizeClass::of_small((granule + 1) * GRANULE);
         classes[granule] = if class.size() < STATE_GRANULE {
-            SizeClass::of_granule(STATE_GRANULE / GRANULE)
+            SizeClass::of_small(STATE_GRANULE)
         } else {
             class
         };

@@ -39,7 +39,10 @@ pub(crate) const SMALL_CLASSES: usize = LINEAR + SMALL_DOUBLINGS * SMALL_PER_DOU
 /// Number of all classes.
 pub(crate) const CLASSES: usize = SMALL_CLASSES + MEDIUM_CLASSES;
 
-const _: () = assert!(CLASSES <= 64, "a set of classes is one u64");
+const _: () = {
+    assert!(SMALL_CLASSES == HEADS, "each small class has a head");
+    assert!(CLASSES <= 64, "a set of classes is one u64");
+};
 
 /// The index of a size class, smallest size first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -69,17 +72,18 @@ const SIZES: [u32; CLASSES] = {
     sizes
 };
 
-/// Several granules share a class above 256 bytes; granule 0 is the request for 0 bytes.
-const OF_GRANULE: [u8; HEADS] = {
-    let mut table = [0; HEADS];
-    let mut granule = 0;
+/// The class of each small request. By bytes, not by granules: one load is less than a shift and a load, and a program that wants few
+/// sizes has few lines of it in the cache.
+const OF_SMALL: [u8; SMALL_MAX + 1] = {
+    let mut table = [0; SMALL_MAX + 1];
     let mut class = 0;
-    while granule < HEADS {
-        while (SIZES[class] as usize) < granule * GRANULE {
+    let mut size = 0;
+    while size <= SMALL_MAX {
+        while (SIZES[class] as usize) < size {
             class += 1;
         }
-        table[granule] = class as u8;
-        granule += 1;
+        table[size] = class as u8;
+        size += 1;
     }
     table
 };
@@ -112,12 +116,12 @@ const PAGE_SLICES: [u8; CLASSES] = {
 };
 
 impl SizeClass {
-    /// The class of the head at `granule`.
+    /// The class that serves `size` bytes.
     ///
-    /// Pre: `granule < HEADS`.
-    #[inline]
-    pub(crate) const fn of_granule(granule: usize) -> Self {
-        Self(OF_GRANULE[granule])
+    /// Pre: `size <= SMALL_MAX`.
+    #[inline(always)]
+    pub(crate) const fn of_small(size: usize) -> Self {
+        Self(OF_SMALL[size])
     }
 
     /// The class that serves `size` bytes.
@@ -126,7 +130,7 @@ impl SizeClass {
     #[inline]
     pub(crate) fn of(size: usize) -> Self {
         if size <= SMALL_MAX {
-            Self::of_granule(size.div_ceil(GRANULE))
+            Self::of_small(size)
         } else {
             Self::of_medium(size)
         }
@@ -202,6 +206,11 @@ impl SizeClass {
         (0..CLASSES).map(Self::from_index)
     }
 
+    /// The small ones, smallest size first.
+    pub(crate) fn small() -> impl Iterator<Item = Self> {
+        (0..SMALL_CLASSES).map(Self::from_index)
+    }
+
     /// The position of the class, smallest size first.
     #[inline]
     pub(crate) const fn index(self) -> usize {
@@ -220,16 +229,16 @@ impl SizeClass {
         SIZES[self.index()] as usize
     }
 
-    /// Whether the class is served from free-list heads.
+    /// Whether it is one of the smallest, of which each granule has its own.
+    #[inline]
+    pub(crate) const fn is_linear(self) -> bool {
+        self.index() < LINEAR
+    }
+
+    /// Whether the class is served from a free-list head.
     #[inline]
     pub(crate) const fn is_small(self) -> bool {
         self.index() < SMALL_CLASSES
-    }
-
-    /// Whether all blocks of this class go to the same free-list head.
-    #[inline]
-    pub(crate) fn has_one_head(self) -> bool {
-        self.index() < LINEAR
     }
 
     /// Slices in a page of this class.

@@ -48,38 +48,38 @@ enum Life {
     Gone = 2,
 }
 
-/// The free-list head at `granule`.
+/// The free-list head of `class`.
 ///
-/// Pre: `granule < HEADS`.
+/// Pre: a small class.
 #[inline(always)]
-pub(crate) fn head<I: Instance>(granule: usize) -> Link {
-    debug_assert!(granule < HEADS);
-    // SAFETY: the block has more than `HEADS` words.
-    unsafe { I::Thread::get(granule) }
+pub(crate) fn head<I: Instance>(class: SizeClass) -> Link {
+    debug_assert!(class.is_small());
+    // SAFETY: the block has more words than there are small classes.
+    unsafe { I::Thread::get(class.index()) }
 }
 
-/// Set the free-list head at `granule`.
+/// Set the free-list head of `class`.
 ///
-/// Pre: `granule < HEADS`.
+/// Pre: a small class.
 #[inline(always)]
-pub(crate) fn set_head<I: Instance>(granule: usize, link: Link) {
-    debug_assert!(granule < HEADS);
+pub(crate) fn set_head<I: Instance>(class: SizeClass, link: Link) {
+    debug_assert!(class.is_small());
     // SAFETY: as in `head`.
-    unsafe { I::Thread::set(granule, link) }
+    unsafe { I::Thread::set(class.index(), link) }
 }
 
 /// The first block of a thread's free-list head.
 ///
-/// Pre: `granule < HEADS`.
+/// Pre: a small class.
 #[inline(always)]
-pub(crate) fn take_head<I: Instance>(granule: usize) -> Option<Block> {
+pub(crate) fn take_head<I: Instance>(class: SizeClass) -> Option<Block> {
     // SAFETY: a head begins a list of this thread's blocks.
-    let block = unsafe { Block::from_link(head::<I>(granule)) }?;
+    let block = unsafe { Block::from_link(head::<I>(class)) }?;
     let next = block.next();
     // The next block opens with the link that the next request reads: one instruction, for 8 % less time of random replacement (pareto)
     // and 3 % of a server.
     prefetch(next);
-    set_head::<I>(granule, next);
+    set_head::<I>(class, next);
     Some(block)
 }
 
@@ -274,9 +274,9 @@ fn empty_heads<I: Instance>(heap: &'static Heap) {
     if let Some(stock) = stock::<I>() {
         return quarantine::empty::<I>(heap, stock);
     }
-    for granule in 0..HEADS {
-        let link = head::<I>(granule);
-        set_head::<I>(granule, 0);
+    for class in SizeClass::small() {
+        let link = head::<I>(class);
+        set_head::<I>(class, 0);
         // SAFETY: the head's list belongs to this thread.
         for block in unsafe { free_list::drain(link) } {
             take_home::<I>(heap, block);
@@ -290,11 +290,10 @@ pub(crate) fn check_heads<I: Instance>() -> usize {
         stock::<I>().inspect(|stock| quarantine::check::<I>(stock));
         return 0;
     }
-    (0..HEADS)
-        .map(|granule| {
+    SizeClass::small()
+        .map(|class| {
             // SAFETY: the head's list belongs to this thread.
-            let blocks = unsafe { free_list::drain(head::<I>(granule)) };
-            let class = SizeClass::of_granule(granule);
+            let blocks = unsafe { free_list::drain(head::<I>(class)) };
             let lends = |other| I::Tuning::LENDS && class.lenders().any(|lender| lender == other);
             blocks
                 .inspect(|block| {

@@ -150,6 +150,24 @@ fn what_is_kept_adds_nothing_at_the_peak() {
     }
 }
 
+/// What small blocks need again and again does not go back in between, although the program keeps house all the while.
+#[test]
+fn what_small_blocks_come_and_go_in_is_kept() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let tide = || {
+                let blocks: Vec<_> = (0..24 * MIB / 64).map(|_| allocate(64)).collect();
+                blocks.into_iter().for_each(Held::free);
+            };
+            (0..20).for_each(|_| tide());
+            let before = common::stats().purged;
+            (0..20).for_each(|_| tide());
+            let purged = common::stats().purged - before;
+            assert!(purged < 60 * MIB, "{purged} bytes, on {name}");
+        });
+    }
+}
+
 /// What is kept because it was wanted again and again does not stay when the program goes on with other things.
 #[test]
 fn what_is_kept_goes_back_while_the_program_does_other_things() {
@@ -158,9 +176,9 @@ fn what_is_kept_goes_back_while_the_program_does_other_things() {
             come_and_go(100, || ());
             let before = common::stats().retained;
             assert!(before > 16 * MIB, "{before} bytes, on {name}");
-            for _ in 0..64 {
+            for _ in 0..500 {
                 // A refill brings 64 blocks at most, and every 64 refills a thread keeps house.
-                let others: Vec<_> = (0..64 * 64).map(|_| allocate(512)).collect();
+                let others: Vec<_> = (0..64 * 64).map(|_| allocate(1024)).collect();
                 others.into_iter().for_each(Held::free);
             }
             let after = common::stats().retained;
@@ -327,137 +345,6 @@ fn large_pages_back_what_is_used_from_end_to_end() {
                 // SAFETY: allocated above, and freed once.
                 unsafe { c_abi::free::<Large>(block) };
             }
-        });
-    }
-}
-
-/// A policy that lends, when classes have had what they are lent first.
-struct LendsLater;
-
-impl Tuning for LendsLater {
-    const LENDS: bool = true;
-    const LENT_BYTES: usize = 0;
-}
-
-/// Blocks of 288 bytes that a refill brings.
-const IN_A_HEAD: usize = 4096 / 288;
-
-/// Of small blocks too: a free one of a class that is a little larger stands for one of a class that has none.
-#[test]
-fn a_small_block_that_lies_free_is_lent() {
-    for (name, kernel) in Kernel::all() {
-        common::run_tuned::<LendsLater, _>(kernel(), || {
-            let [stays, free, far, stays_too] = [320, 320, 640, 640].map(medium::<LendsLater>);
-            give_back::<LendsLater>([free, far]);
-            let block = medium::<LendsLater>(288);
-            assert_eq!(block, free, "{name}");
-            give_back::<LendsLater>([stays, block, stays_too]);
-        });
-    }
-}
-
-/// What a class has touched itself it uses before it is lent something, even if nothing of it is on a list.
-#[test]
-fn a_class_with_an_empty_page_is_lent_nothing() {
-    for (name, kernel) in Kernel::all() {
-        common::run_tuned::<LendsLater, _>(kernel(), || {
-            let first = medium::<LendsLater>(288);
-            let others: Vec<_> = (1..IN_A_HEAD).map(|_| medium::<LendsLater>(288)).collect();
-            let [stays, free] = [320, 320].map(medium::<LendsLater>);
-            give_back::<LendsLater>(others.into_iter().chain([first, free]));
-            let block = medium::<LendsLater>(288);
-            assert_eq!(block, first, "{name}");
-            give_back::<LendsLater>([stays, block]);
-        });
-    }
-}
-
-/// A policy that lends.
-struct Lends;
-
-impl Tuning for Lends {
-    const LENDS: bool = true;
-}
-
-/// A block, as a number.
-fn medium<T: Tuning>(size: usize) -> usize {
-    let block = c_abi::malloc::<Case<T>>(size);
-    assert!(!block.is_null(), "there is memory enough");
-    block.expose_provenance()
-}
-
-/// Give blocks of [`medium`] back.
-fn give_back<T: Tuning>(blocks: impl IntoIterator<Item = usize>) {
-    for block in blocks {
-        let block = std::ptr::with_exposed_provenance_mut(block);
-        // SAFETY: the callers free each block once.
-        unsafe { c_abi::free::<Case<T>>(block) };
-    }
-}
-
-/// Where a block of 5,000 bytes is put when one of 16 KiB lies free in a page in use, one of 24 KiB too, and none of 5 KiB.
-fn is_put_where_a_larger_one_was<T: Tuning>(kernel: Kernel) -> bool {
-    common::run_tuned::<T, _>(kernel, || {
-        let [stays, free, other, too_large] =
-            [16 * KIB, 16 * KIB, 24 * KIB, 24 * KIB].map(medium::<T>);
-        give_back::<T>([free, too_large]);
-        let block = medium::<T>(5000);
-        assert_ne!(block, too_large);
-        give_back::<T>([stays, other, block]);
-        block == free
-    })
-}
-
-/// A free block of up to four times the size is used before memory that nobody has touched, where the policy says so.
-#[test]
-fn a_larger_block_that_lies_free_is_lent() {
-    for (name, kernel) in Kernel::all() {
-        assert!(is_put_where_a_larger_one_was::<Lends>(kernel()), "{name}");
-        let not = is_put_where_a_larger_one_was::<ralloc::Defaults>(kernel());
-        assert!(!not, "{name}");
-    }
-}
-
-/// What is lent is as aligned, as large and as clear as what was asked for.
-#[test]
-fn what_is_lent_is_what_was_asked_for() {
-    const ALIGNS: [usize; 6] = [32, 256, 512, KIB, 2 * KIB, 4 * KIB];
-    type Lending = Case<Lends>;
-    for (name, kernel) in Kernel::all() {
-        common::run_tuned::<Lends, _>(kernel(), || {
-            let sizes = || (KIB + 1..32 * KIB).step_by(97);
-            let blocks: Vec<_> = sizes().map(|size| (size, medium::<Lends>(size))).collect();
-            for &(size, block) in &blocks {
-                let block = std::ptr::with_exposed_provenance_mut::<u8>(block);
-                // SAFETY: the block has so many bytes.
-                unsafe { block.write_bytes(0xA5, size) };
-            }
-            let (stay, go): (Vec<_>, Vec<_>) = blocks
-                .into_iter()
-                .enumerate()
-                .partition(|(n, _)| n % 3 == 0);
-            give_back::<Lends>(go.into_iter().map(|(_, (_, block))| block));
-            let mut taken = Vec::new();
-            for (number, size) in sizes().enumerate() {
-                let align = ALIGNS[number % ALIGNS.len()];
-                let aligned = c_abi::memalign::<Lending>(align, size);
-                assert!(
-                    aligned.addr().is_multiple_of(align),
-                    "{size} at {align}, on {name}"
-                );
-                let cleared = c_abi::calloc::<Lending>(1, size);
-                // SAFETY: the block has so many bytes, all of which have been written.
-                let bytes = unsafe { std::slice::from_raw_parts(cleared, size) };
-                assert!(bytes.iter().all(|&byte| byte == 0), "{size}, on {name}");
-                for block in [aligned, cleared] {
-                    // SAFETY: the block is live.
-                    let usable = unsafe { c_abi::malloc_usable_size::<Lending>(block) };
-                    assert!(usable >= size, "on {name}");
-                    taken.push(block.expose_provenance());
-                }
-            }
-            give_back::<Lends>(stay.into_iter().map(|(_, (_, block))| block));
-            give_back::<Lends>(taken);
         });
     }
 }

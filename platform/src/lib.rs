@@ -118,7 +118,7 @@ pub use windows::{
 pub use thread_block::*;
 
 /// Number of machine words in a thread's block: free-list heads, the heap's address, the state.
-pub const THREAD_WORDS: usize = 72;
+pub const THREAD_WORDS: usize = 40;
 
 /// A kernel, as an allocator sees it.
 ///

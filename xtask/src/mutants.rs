@@ -50,9 +50,10 @@ pub(crate) struct Mutants {
 }
 
 /// The test programs that mutants meet.
-const SUITES: [&str; 14] = [
+const SUITES: [&str; 15] = [
     "lib",
     "policy",
+    "lending",
     "account",
     "oracle",
     "thread_exit",
