@@ -18,7 +18,7 @@ use crate::{
     lent::Lent,
     live,
     memory::Memory,
-    order::put_in_order,
+    order::{is_out_of_order, put_in_order},
     page::{Extension, Page},
     portion::Portion,
     primitive::{AtomicU64, AtomicUsize, Cell, Tally},
@@ -154,6 +154,23 @@ impl Heap {
                 return Some(self.extend(page, class, portion.fresh));
             }
         }
+    }
+
+    /// What has come home to the current page of `class`, if a refill would look no further and nothing else is due: most are no more.
+    #[inline]
+    pub(crate) fn take_listed<T: Tuning>(&self, class: SizeClass) -> Option<Block> {
+        let ticks = self.ticks.get() + 1;
+        let page = self.queue(class).first()?;
+        if T::SECURITY || ticks >= T::TICK || is_out_of_order(page) {
+            return None;
+        }
+        if cfg!(debug_assertions) {
+            self.check_near(class);
+        }
+        let first = page.take(usize::MAX)?;
+        page.arrivals.set(0);
+        self.ticks.set(ticks);
+        Some(first)
     }
 
     /// Initialise up to `most` blocks of `page`, which has some left.

@@ -35,6 +35,11 @@ pub(crate) fn refill<I: Instance>(
 
 /// A block for the thread's free-list head of `class`, which is empty; the head gets what else there is.
 pub(crate) fn refill_head<I: Instance>(heap: &Heap, class: SizeClass) -> Option<Block> {
+    // Else random replacement takes 1.05 to 1.1 times as long, a server 1.05 times.
+    if let Some(first) = heap.take_listed::<I::Tuning>(class) {
+        thread::set_head::<I>(class, first.next());
+        return Some(first);
+    }
     let lender = class.lender();
     if lender != class
         && heap.any_with_room(class).is_none()

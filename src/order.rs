@@ -22,6 +22,12 @@ const MIN_ARRIVALS: u16 = 64;
 /// Blocks that a page has at most whose list is used whole.
 const BLOCKS: usize = SLICE / GRANULE;
 
+/// Whether many blocks of `page` have come home from other threads since the last time that its list was put in order.
+#[inline]
+pub(crate) fn is_out_of_order(page: &Page) -> bool {
+    page.arrivals.get() >= MIN_ARRIVALS
+}
+
 /// Put the list of `page` in order, if many of its blocks have come home from other threads since the last time.
 ///
 /// Pre: the caller owns the page, and its blocks are small.
