@@ -190,9 +190,9 @@ pub trait Tuning: 'static {
     /// Idle memory that may be kept as a share of live memory: one part in `IDLE_SHARE`, which is not 0.
     const IDLE_SHARE: usize = 8;
     /// Idle memory is worth keeping if the program soon wants it again. What it has claimed again while it gave back the last
-    /// `CHURN_WINDOW` bytes tells; so much may be kept, but not so much that there is a new peak of memory. A round of housekeeping
-    /// counts as 1 MiB, and what has lain idle through 256 of them is not wanted. With 64 MiB, and no heed of the peak, large blocks in turn (large-pairs) took 5.5 times as
-    /// long and 1.03 times the memory, blocks of zeros (calloc-large) 1.9 and 1.08 times.
+    /// `CHURN_WINDOW` bytes tells; so much may be kept, but not so much that there is a new peak of memory. In rounds of housekeeping it is
+    /// forgotten, 64 KiB in each, and what nobody has taken meanwhile at once. With 64 MiB, and no heed of the peak, large blocks in turn
+    /// (large-pairs) took 5.5 times as long and 1.03 times the memory, blocks of zeros (calloc-large) 1.9 and 1.08 times.
     const CHURN_WINDOW: usize = 256 * MIB;
     /// A heap that has more pages of a class with free blocks than this, more than half free together, donates the
     /// sparsest to the process.

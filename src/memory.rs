@@ -35,9 +35,10 @@ pub(crate) struct Memory<P, T> {
     pub(crate) epoch: AtomicU32,
     /// Bytes claimed while the last [`Tuning::CHURN_WINDOW`] bytes were given back; an estimate.
     pub(crate) churn: Tally,
-    /// Rounds of housekeeping, and the fewest bytes that have lain idle since the last [`forget_unused`](Self::forget_unused) that did something.
+    /// Rounds of housekeeping in this while, and the fewest and the most bytes that have lain idle in it.
     pub(crate) rounds: Tally,
-    pub(crate) unused: Tally,
+    pub(crate) least_idle: Tally,
+    pub(crate) most_idle: Tally,
     /// The most bytes that have ever been in use.
     pub(crate) peak: Tally,
     /// Slices of pages that are likely to be resident from end to end, see [`fills_up`](Self::fills_up). May be a negative number.
@@ -100,7 +101,8 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
             epoch: AtomicU32::new(0),
             churn: Tally::new(0),
             rounds: Tally::new(0),
-            unused: Tally::new(0),
+            least_idle: Tally::new(0),
+            most_idle: Tally::new(0),
             peak: Tally::new(0),
             dense: Tally::new(0),
             has_large_pages: Tally::new(0),

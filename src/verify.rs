@@ -195,7 +195,8 @@ impl<I: Instance> Process<I> {
         for total in [
             &memory.churn,
             &memory.rounds,
-            &memory.unused,
+            &memory.least_idle,
+            &memory.most_idle,
             &memory.peak,
             &memory.dense,
         ] {
