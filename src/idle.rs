@@ -42,10 +42,10 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
         let most = self.most_idle.load(Ordering::Relaxed);
         if rounds >= ROUNDS.max(most / SLICE) {
             let idle = self.idle();
+            churn = churn.min(most.saturating_sub(self.least_idle.load(Ordering::Relaxed)));
             self.rounds.store(0, Ordering::Relaxed);
             self.most_idle.store(idle, Ordering::Relaxed);
-            let least = self.least_idle.swap(idle, Ordering::Relaxed);
-            churn = churn.min(most.saturating_sub(least));
+            self.least_idle.store(idle, Ordering::Relaxed);
         }
         self.churn.store(churn, Ordering::Relaxed);
     }
