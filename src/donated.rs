@@ -103,3 +103,40 @@ impl Donated {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::MaybeUninit;
+
+    #[test]
+    fn all_of_a_region_is_taken_and_no_more() {
+        let mut memory = [const { MaybeUninit::new(0xFF_u8) }; 4096 + 20];
+        let start = NonNull::from(&mut memory).cast::<u8>();
+        let donated = Donated::new();
+        // SAFETY: the memory outlives what is taken of it.
+        let room = unsafe { donated.add(start, memory.len()) };
+        assert!((4096 - 2 * ALIGN..4096).contains(&room) && room.is_multiple_of(ALIGN));
+        assert!(donated.take(room + 1).is_none());
+        let mut end = None;
+        let mut taken = 0;
+        for size in [1, 64, 65, 200, 1].into_iter().cycle() {
+            let Some(table) = donated.take(size) else {
+                break;
+            };
+            let rounded = size.next_multiple_of(ALIGN);
+            let from = table.as_ptr().addr();
+            assert!(donated.has(table) && from.is_multiple_of(ALIGN));
+            assert!(end.is_none_or(|end| from == end), "one behind the other");
+            // SAFETY: it has so many bytes.
+            let bytes = unsafe { NonNull::slice_from_raw_parts(table, rounded).as_ref() };
+            assert!(bytes.iter().all(|&byte| byte == 0));
+            end = Some(from + rounded);
+            taken += rounded;
+        }
+        while donated.take(1).is_some() {
+            taken += ALIGN;
+        }
+        assert_eq!(taken, room);
+    }
+}

@@ -170,6 +170,41 @@ fn every_block_is_in_a_piece_of_its_kind() {
     }
 }
 
+/// Also where the list of free blocks ends with the first one of the page.
+#[test]
+fn the_first_block_of_a_page_may_be_the_free_one() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            for size in SIZES.into_iter().filter(|&size| size <= 32 * KIB) {
+                let held: Vec<_> = (0..3).map(|_| allocate(size)).collect();
+                let address = held[0].address();
+                let mut held = held.into_iter();
+                held.next().expect("three").free();
+                let freed = find(&pieces(), address).map(|piece| piece.what);
+                assert_eq!(freed, Some(What::Free), "{size} bytes, on {name}");
+                held.for_each(Held::free);
+            }
+        });
+    }
+}
+
+#[test]
+fn runs_count_with_all_their_slices() {
+    for (name, kernel) in Kernel::all() {
+        common::run(kernel(), || {
+            let held = [100 * KIB, 700 * KIB].map(allocate);
+            let piece = held.each_ref().map(|held| {
+                let pieces = pieces();
+                piece_at(&pieces, held.address()).size
+            });
+            let stats = common::stats();
+            assert_eq!(stats.runs, piece.iter().sum(), "on {name}");
+            assert_eq!(stats.run_count, 2, "on {name}");
+            held.into_iter().for_each(Held::free);
+        });
+    }
+}
+
 #[test]
 fn blocks_of_a_class_are_as_many_as_the_statistics_say() {
     common::run(Kernel::real(), || {

@@ -1,7 +1,31 @@
 //! The break moves between any two operations: the heap does not notice.
 
 use super::{child, memory};
-use std::ptr::NonNull;
+use std::{ptr::NonNull, thread};
+
+/// In a process of its own: the C library's own malloc may use the break as well.
+#[test]
+#[ignore = "a part of threads_that_move_the_break_get_memory_of_their_own"]
+fn part_threads() {
+    const TIMES: usize = 20_000;
+    let move_up = || -> Vec<usize> {
+        // SAFETY: what lies above is this thread's.
+        let up = |_| unsafe { ralloc::sbrk(16) }.expect("there is room for it");
+        (0..TIMES).map(|at| up(at).addr()).collect()
+    };
+    let mut starts: Vec<usize> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(move_up)).collect();
+        let results = threads.into_iter().map(|thread| thread.join());
+        results.flat_map(|starts| starts.expect("ends")).collect()
+    });
+    starts.sort_unstable();
+    assert!(starts.windows(2).all(|two| two[0] + 16 <= two[1]));
+}
+
+#[test]
+fn threads_that_move_the_break_get_memory_of_their_own() {
+    child::passes("safe_sbrk::part_threads");
+}
 
 /// In a process of its own, and without threads: the C library's own malloc may use the break as well.
 #[test]

@@ -103,3 +103,36 @@ fn parts_are_resized() {
         }
     });
 }
+
+/// Blocks that lie side by side are no parts of one, and neither is a part and the block behind it; a part of no bytes joins anything.
+#[test]
+fn only_parts_of_one_block_are_put_together() {
+    common::run(Kernel::sim(Rules::Linux), || {
+        let blocks: Vec<_> = (0..8).map(|_| Block::<Case>::new(64, 16)).collect();
+        let ends = |at: usize| blocks[at].as_ptr().addr().get() + 64;
+        let at = (0..7)
+            .find(|&at| ends(at) == blocks[at + 1].as_ptr().addr().get())
+            .expect("two lie side by side");
+        let mut blocks = blocks.into_iter().skip(at);
+        let mut next = || blocks.next().expect("there are two");
+        let (first, second) = next().merge(next()).expect_err("two blocks");
+        let (head, tail) = first.split(48);
+        assert!(!head.is_empty() && head.len() == 48);
+        let (tail, second) = tail.merge(second).expect_err("a part, and a block");
+        let (front, back) = second.split(16);
+        let (tail, front) = tail.merge(front).expect_err("parts of two blocks");
+        let whole = head.merge(tail).expect("two halves");
+        let (left, rest) = whole.split(16);
+        let (middle, right) = rest.split(16);
+        let (left, right) = left.merge(right).expect_err("something is between them");
+        let whole = left.merge(middle).expect("neighbours");
+        let whole = whole.merge(right).expect("neighbours");
+        let (nothing, whole) = whole.split(0);
+        assert!(nothing.is_empty());
+        let whole = nothing.merge(whole).expect("nothing joins anything");
+        let (whole, nothing) = whole.split(64);
+        let whole = whole.merge(nothing).expect("nothing joins anything");
+        assert_eq!(whole.len(), 64);
+        drop((whole, front.merge(back).expect("two halves")));
+    });
+}
