@@ -179,6 +179,9 @@ pub trait Tuning: 'static {
     const LENT_BYTES: usize = 2 * KIB;
     /// Pages after the current one at which a refill looks for free blocks before it extends the current one.
     const LOOK_AHEAD: usize = 4;
+    /// Whether a huge request that is larger than all that waits gets the pages of the largest waiting block, moved. Not on Redox: on its kernel
+    /// 663e6641 such a block held other contents from its second page on (the payload's `oracle random_traces`).
+    const MOVES_WAITING: bool = true;
     /// Blocks that a thread may hold back in its remote ring before it delivers them all.
     const RING_BLOCKS: usize = 256;
     /// Bytes that a thread may hold back in its remote ring before it delivers them all.

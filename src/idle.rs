@@ -133,7 +133,7 @@ impl<P: Platform, T: Tuning> Memory<P, T> {
     /// What it has need not be touched anew, nor be given back: large blocks in turn (large-pairs) take 0.61 of the CPU time and 0.54 of the page
     /// faults, blocks of zeros (calloc-large) 0.78 and 0.65, in the same memory.
     pub(crate) fn grow_waiting(&self, size: usize, align: usize) -> Option<(Span, usize)> {
-        if T::SECURITY && align > CHUNK {
+        if !T::MOVES_WAITING || T::SECURITY && align > CHUNK {
             return None;
         }
         let waiting = self.huge.cache.take_below(size)?;
