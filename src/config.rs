@@ -181,7 +181,7 @@ pub trait Tuning: 'static {
     const LOOK_AHEAD: usize = 4;
     /// Whether a huge request that is larger than all that waits gets the pages of the largest waiting block, moved. Not on Redox: on its kernel
     /// 663e6641 such a block held other contents from its second page on (the payload's `oracle random_traces`).
-    const MOVES_WAITING: bool = true;
+    const MOVES_WAITING: bool = ralloc_platform::MOVED_PAGES_HOLD;
     /// Blocks that a thread may hold back in its remote ring before it delivers them all.
     const RING_BLOCKS: usize = 256;
     /// Bytes that a thread may hold back in its remote ring before it delivers them all.

@@ -117,6 +117,10 @@ pub use windows::{
 
 pub use thread_block::*;
 
+/// Whether what [`relocate`](Platform::relocate) has moved and lengthened holds what it held, whatever it was before. Redox' kernel 663e6641 has been seen
+/// to give other contents to a mapping that had waited for reuse.
+pub const MOVED_PAGES_HOLD: bool = cfg!(not(target_os = "redox"));
+
 /// Number of machine words in a thread's block: free-list heads, the heap's address, the state.
 pub const THREAD_WORDS: usize = 40;
 
