@@ -72,7 +72,7 @@ const SUITES: [&str; 15] = [
 const FEW: [&str; 4] = ["lib", "policy", "oracle", "promises"];
 
 /// What a mutant may map. A loop that allocates must not take the machine with it.
-const MEMORY: u64 = 64 << 30;
+const MEMORY: u64 = 256 << 30;
 
 /// Runs the mutants; what survives is named at the end. What has become of each goes to `target/mutants.txt` as it comes, and at the end
 /// to `tests/mutants.txt`, and the sums to `tests/mutants.md`.
