@@ -163,8 +163,8 @@ pub trait Tuning: 'static {
     /// Bytes that are mapped of the first chunk to begin with: small processes stay small, and on Redox `fork` and exit walk
     /// every reserved page. Doubled until the chunk is whole (4 MiB); later chunks are mapped whole.
     const FIRST_MAPPING: usize = 4 * SLICE;
-    /// Most blocks that a refill moves to a free-list head, of memory that has never been used. Blocks of up to 256 bytes that have come
-    /// home move as many as there are in a page; of larger ones the bound is the same.
+    /// Most blocks that a refill moves to a free-list head, of memory that has never been used. Blocks that have come home move as
+    /// many as there are in a page.
     const REFILL_BLOCKS: usize = 64;
     /// The same in bytes (at least one block moves).
     const REFILL_BYTES: usize = 4 * KIB;

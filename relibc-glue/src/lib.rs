@@ -37,7 +37,6 @@ impl ralloc::Tuning for Policy {
     const IDLE_FLOOR: usize = 6 << 20;
     const REFILL_BYTES: usize = 2 << 10;
     const LENDS: bool = true;
-    const MOVES_WAITING: bool = false;
     const TICK: u32 = 512;
 }
 

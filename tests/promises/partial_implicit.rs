@@ -70,27 +70,6 @@ fn a_part_is_reallocated() {
     }
 }
 
-/// A block that has become smaller where it is consists of what is left of it: parts of so many bytes are all of it.
-#[test]
-fn parts_of_a_block_that_was_made_smaller_are_the_whole() {
-    for (size, less) in [(112, 100), (1000, 970), (20_000, 18_500)] {
-        let mut seen = std::collections::HashSet::new();
-        // If the slots were not free after their last part, there would be a new one each time.
-        for _ in 0..2000 {
-            let start = alloc(size);
-            // SAFETY: the block is live, and freed in two parts.
-            unsafe {
-                let smaller = RALLOC.realloc(start.as_ptr(), bytes(size), less);
-                let start = NonNull::new(smaller).expect("there is memory");
-                seen.insert(start);
-                free(start, 40);
-                free(start.add(40), less - 40);
-            }
-        }
-        assert!(seen.len() < 1000, "{size}: {} blocks", seen.len());
-    }
-}
-
 #[test]
 fn parts_are_freed_by_many_threads() {
     for _ in 0..50 {

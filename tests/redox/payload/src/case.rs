@@ -143,7 +143,6 @@ impl Tuning for Policy {
     /// Frames that are not touched need not be had.
     const REFILL_BYTES: usize = 2 << 10;
     const LENDS: bool = true;
-    const MOVES_WAITING: bool = false;
     /// What is empty now may be wanted again.
     const TICK: u32 = 512;
 }
